@@ -1,0 +1,81 @@
+"""See, log, trace, alert on and meter what an LLM application does, with installable handlers.
+
+Importing this package imports nothing else: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .dispatch.context import submit, to_thread
+    from .dispatch.manager import CallbackManager
+    from .errors import (
+        BrokenPluginError,
+        ChainCallbacksError,
+        HandlerDeniedError,
+        UnknownHandlerError,
+    )
+    from .handler import BaseCallbackHandler
+    from .policies import Local, policy
+    from .resolution.factory import register
+    from .resolution.hookspecs import hookimpl
+    from .resolution.resolver import attached, current_manager, explain, resolve
+    from .resolution.settings import HandlerSettings
+    from .runnables.tracing import traced
+
+__all__ = [
+    "BaseCallbackHandler",
+    "BrokenPluginError",
+    "CallbackManager",
+    "ChainCallbacksError",
+    "HandlerDeniedError",
+    "HandlerSettings",
+    "Local",
+    "UnknownHandlerError",
+    "attached",
+    "current_manager",
+    "explain",
+    "hookimpl",
+    "policy",
+    "register",
+    "resolve",
+    "submit",
+    "to_thread",
+    "traced",
+]
+
+_MODULES = {
+    "BaseCallbackHandler": "handler",
+    "BrokenPluginError": "errors",
+    "CallbackManager": "dispatch.manager",
+    "ChainCallbacksError": "errors",
+    "HandlerDeniedError": "errors",
+    "HandlerSettings": "resolution.settings",
+    "Local": "policies",
+    "UnknownHandlerError": "errors",
+    "attached": "resolution.resolver",
+    "current_manager": "resolution.resolver",
+    "explain": "resolution.resolver",
+    "hookimpl": "resolution.hookspecs",
+    "policy": "policies",
+    "register": "resolution.factory",
+    "resolve": "resolution.resolver",
+    "submit": "dispatch.context",
+    "to_thread": "dispatch.context",
+    "traced": "runnables.tracing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

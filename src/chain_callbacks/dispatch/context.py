@@ -1,0 +1,77 @@
+"""The one context variable: which run, and which entries attached since, the current code is in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from .manager import CallbackManager
+    from .runs import Run
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Quiet:
+    """The state of the context while a handler runs: whatever runs then is told to nobody."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "QUIET"
+
+
+QUIET: Final = Quiet()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Attached:
+    """A scope with entries added to the one around it; opaque here, the resolver reads them."""
+
+    around: Any
+    entries: Any
+
+
+current: Final[ContextVar[Run | CallbackManager | Attached | Quiet | None]] = ContextVar(
+    "chain_callbacks", default=None
+)
+"""Nothing; a run, whose manager is handed down; a manager where no run was made; what is around
+with entries attached since; or QUIET."""
+
+
+def leave(token: Token[Any]) -> None:
+    """Take out of the context what *token* stands for; tolerate a context that is not ours.
+
+    An asynchronous finaliser, and a generator closed by another task, meet a foreign context.
+    Nothing was set there, so there is nothing to take out; setting the old value would be wrong.
+    """
+    try:
+        current.reset(token)
+    except ValueError:
+        pass
+
+
+async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what *function* returns when called in a thread, inside the current run.
+
+    The thread works in a copy of the caller's context, so runs that start there are children of
+    the current run.
+    """
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def submit(
+    executor: Executor, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+) -> Future[T]:
+    """Submit *function* to a thread pool, inside the current run; return its future.
+
+    Each call works in its own copy of the context, taken here, on the submitting thread. A process
+    pool takes no context along: hand names over and resolve them there.
+    """
+    return executor.submit(contextvars.copy_context().run, function, *args, **kwargs)

@@ -1,0 +1,159 @@
+"""Inline delivery: each sink of a route is called in turn, where the event happened.
+
+While a sink is called the context is QUIET: what a handler runs itself is told to nobody.
+A route without an asynchronous sink takes one plain loop in both worlds. Only the others take the
+generator that `drive` and `adrive` share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator, Mapping
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from ..context import QUIET, current, leave
+from .failures import note
+from .portal import portal
+
+if TYPE_CHECKING:
+    from ..routes import Route, Sink
+    from ..runs import Run
+
+Telling = Generator[Awaitable[Any], Any, None]
+
+
+def tell(
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> None:
+    """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for."""
+    if route.has_async:
+        drive(_telling(route, run, arguments, keywords))
+        return
+    unawaited = _tell_sync(route, run, arguments, keywords)
+    if unawaited:
+        drive(_finishing(unawaited))
+
+
+async def atell(
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> None:
+    """Tell the sinks of *route* from asynchronous code."""
+    if route.has_async:
+        await adrive(_telling(route, run, arguments, keywords))
+        return
+    unawaited = _tell_sync(route, run, arguments, keywords)
+    if unawaited:
+        await adrive(_finishing(unawaited))
+
+
+async def atell_to_the_end(
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> None:
+    """Tell a terminal event: also where the task is cancelled while it is being delivered."""
+    if not route.has_async:
+        await atell(route, run, arguments, keywords)
+        return
+    telling = asyncio.ensure_future(adrive(_telling(route, run, arguments, keywords)))
+    cancelled: asyncio.CancelledError | None = None
+    while not telling.done():
+        try:
+            await asyncio.shield(telling)
+        except asyncio.CancelledError as error:
+            if telling.done():
+                break
+            cancelled = error
+        except BaseException:
+            break  # It is what the delivery raised, and the result below raises it.
+    if cancelled is not None:
+        raise cancelled
+    telling.result()
+
+
+def _tell_sync(
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> list[tuple[Sink, Awaitable[Any]]] | None:
+    leaving: BaseException | None = None
+    unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
+    token = current.set(QUIET)
+    try:
+        for sink in route:
+            try:
+                result = sink.tell(run, arguments, keywords)
+            except BaseException as error:
+                leaving = note(sink, error, leaving)
+            else:
+                # A lambda or a partial may return a coroutine without being marked as one.
+                if result is not None and isawaitable(result):
+                    unawaited = [*(unawaited or ()), (sink, result)]
+    finally:
+        current.reset(token)
+    if leaving is not None:
+        raise leaving
+    return unawaited
+
+
+def _telling(
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Telling:
+    leaving: BaseException | None = None
+    for sink in route:
+        try:
+            result = sink.tell(run, arguments, keywords)
+            if result is not None and isawaitable(result):
+                yield result
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            leaving = note(sink, error, leaving)
+    if leaving is not None:
+        raise leaving
+
+
+def _finishing(unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
+    leaving: BaseException | None = None
+    for sink, awaitable in unawaited:
+        try:
+            yield awaitable
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            leaving = note(sink, error, leaving)
+    if leaving is not None:
+        raise leaving
+
+
+def drive(telling: Telling) -> None:
+    """Run *telling* to its end from synchronous code; what it yields is awaited on the portal."""
+    token = current.set(QUIET)
+    try:
+        awaitable = next(telling)
+        while True:
+            try:
+                result = portal.run(awaitable)
+            except BaseException as error:
+                awaitable = telling.throw(error)
+            else:
+                awaitable = telling.send(result)
+    except StopIteration:
+        pass
+    finally:
+        current.reset(token)
+
+
+async def adrive(telling: Telling) -> None:
+    """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
+    token = current.set(QUIET)
+    try:
+        awaitable = next(telling)
+        while True:
+            try:
+                result = await awaitable
+            except BaseException as error:
+                awaitable = telling.throw(error)
+            else:
+                awaitable = telling.send(result)
+    except StopIteration:
+        pass
+    finally:
+        leave(token)

@@ -1,0 +1,81 @@
+"""The one loop thread on which asynchronous handlers of synchronous callers run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Portal:
+    """A thread with an event loop that lives as long as the process, started at the first call.
+
+    One loop for all, because clients are bound to the loop that they were first used on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                # A daemon: a handler that hangs must not hold the process at its end.
+                self._thread = threading.Thread(
+                    target=loop.run_forever, name="chain-callbacks-loop", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        """Return what *awaitable* gives when awaited on the loop thread, in a copy of this context.
+
+        Raises:
+            RuntimeError: Called on the loop thread itself, where waiting would never end.
+        """
+        loop = self._running_loop()
+        if threading.current_thread() is self._thread:
+            if asyncio.iscoroutine(awaitable):
+                awaitable.close()
+            raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
+        outcome: Future[T] = Future()
+
+        async def work() -> None:
+            try:
+                outcome.set_result(await awaitable)
+            except BaseException as error:  # To the caller, whatever it is; the loop lives on.
+                outcome.set_exception(error)
+
+        context = contextvars.copy_context()
+        loop.call_soon_threadsafe(_start, loop, work, context=context)
+        return outcome.result()
+
+    def call_soon(self, function: Callable[[], Any]) -> None:
+        """Have *function* called on the loop thread, in a copy of this context; do not wait."""
+        context = contextvars.copy_context()
+        self._running_loop().call_soon_threadsafe(function, context=context)
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _start(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> None:
+    # A loop keeps weak references to its tasks only.
+    task = loop.create_task(work())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+portal = Portal()
+if hasattr(os, "register_at_fork"):
+    # The child has no such thread, and the lock may be held by one that it has not either.
+    os.register_at_fork(after_in_child=portal.__init__)  # type: ignore[misc]

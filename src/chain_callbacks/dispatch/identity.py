@@ -1,0 +1,53 @@
+"""Ids and clocks of runs, in one place, so that a test can put its own there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Final
+from uuid import UUID, SafeUUID
+
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
+
+# Of our own, so that a program's `random.seed(0)` does not make two processes draw the same ids.
+_random = Random()
+_bits = _random.getrandbits
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+_new: Final = UUID.__new__
+_set: Final = object.__setattr__
+_unknown: Final = SafeUUID.unknown
+_time_ns: Final = time.time_ns
+
+
+def uuid7() -> UUID:
+    """Return a new version-7 id (RFC 9562, method 3): ids sort by time, to a quarter microsecond.
+
+    ``uuid.UUID(int=...)`` checks what needs no check here and takes four times as long.
+    """
+    milliseconds, rest = divmod(_time_ns(), 1_000_000)
+    run_id = _new(UUID)
+    _set(
+        run_id,
+        "int",
+        milliseconds << 80 | _VERSION_AND_VARIANT | (rest << 12) // 1_000_000 << 64 | _bits(62),
+    )
+    _set(run_id, "is_safe", _unknown)
+    return run_id
+
+
+class Source:
+    """Where runs take their ids and times from: *wall* in nanoseconds, *monotonic* in seconds."""
+
+    __slots__ = ("make_id", "monotonic", "wall")
+
+    def __init__(self) -> None:
+        self.make_id: Callable[[], UUID] = uuid7
+        self.wall: Callable[[], int] = time.time_ns
+        self.monotonic: Callable[[], float] = time.perf_counter
+
+
+source: Final = Source()

@@ -1,0 +1,284 @@
+"""The manager: who is told, and under which parent, tags and metadata; it starts runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, TypedDict, Unpack
+from uuid import UUID
+
+from .. import events
+from ..events import KINDS, EventSpec, RunKind, RunOptions, RunType
+from .routes import SILENCE, Listener, Routes
+from .runs import NO_METADATA, Run
+
+P = ParamSpec("P")
+
+_BY_START: Final[dict[EventSpec[...], RunKind]] = {
+    events.on_chain_start: KINDS["chain"],
+    events.on_llm_start: KINDS["llm"],
+    events.on_chat_model_start: KINDS["chat_model"],
+    events.on_tool_start: KINDS["tool"],
+    events.on_retriever_start: KINDS["retriever"],
+    events.on_embeddings_start: KINDS["embeddings"],
+}
+
+
+def starts(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P], Run]:
+    """Return the method of a manager that starts a run by *spec* from synchronous code."""
+
+    def start(manager: CallbackManager, *arguments: Any, **keywords: Any) -> Run:
+        run = _prepare(manager, spec, arguments, keywords)
+        run.start(*run.payload)
+        return run
+
+    return _named(start, spec.name, spec)
+
+
+def astarts(
+    spec: EventSpec[P],
+) -> Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, Run]]:
+    """Return the method of a manager that starts a run by *spec* from asynchronous code."""
+
+    async def start(manager: CallbackManager, *arguments: Any, **keywords: Any) -> Run:
+        run = _prepare(manager, spec, arguments, keywords)
+        await run.astart(*run.payload)
+        return run
+
+    return _named(start, "a" + spec.name, spec)
+
+
+def starts_each(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P], list[Run]]:
+    """Return the method that starts a run for each item of the list that *spec* brings."""
+
+    def start(manager: CallbackManager, *arguments: Any, **keywords: Any) -> list[Run]:
+        runs = _prepare_each(manager, spec, arguments, keywords)
+        for run in runs:
+            run.start(*run.payload)
+        return runs
+
+    return _named(start, spec.name, spec)
+
+
+def astarts_each(
+    spec: EventSpec[P],
+) -> Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, list[Run]]]:
+    """Return the asynchronous twin of ``starts_each``."""
+
+    async def start(manager: CallbackManager, *arguments: Any, **keywords: Any) -> list[Run]:
+        runs = _prepare_each(manager, spec, arguments, keywords)
+        for run in runs:
+            await run.astart(*run.payload)
+        return runs
+
+    return _named(start, "a" + spec.name, spec)
+
+
+def _prepare(
+    manager: CallbackManager,
+    spec: EventSpec[...],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> Run:
+    serialized, *payload = arguments
+    told = {name: keywords.pop(name) for name in spec.keywords if name in keywords}
+    options: RunOptions = {**keywords}  # type: ignore[typeddict-item]
+    id_path = tuple((serialized or {}).get("id") or ())
+    name = options.pop("name", None) or (serialized or {}).get("name") or (id_path or ("",))[-1]
+    run_type = options.get("run_type")
+    kind = KINDS[run_type] if run_type else _BY_START[spec]
+    return manager.prepare(
+        kind, name or kind.run_type, tuple(payload), told, id_path=id_path, **options
+    )
+
+
+def _prepare_each(
+    manager: CallbackManager,
+    spec: EventSpec[...],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> list[Run]:
+    serialized, batch = arguments
+    runs = []
+    for item in batch:
+        runs.append(_prepare(manager, spec, (serialized, [item]), dict(keywords)))
+        keywords["run_id"] = None  # A given id is for the first run only.
+    return runs
+
+
+def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
+    function.__name__ = name
+    function.__qualname__ = f"CallbackManager.{name}"
+    function.__doc__ = f"{spec.does}\n\nIssues ``{spec.name}`` of a new run and returns the run."
+    return function
+
+
+class Limits(TypedDict, total=False):
+    """What a call's ``config`` hands down to nested runs besides handlers, tags and metadata."""
+
+    max_concurrency: int | None
+    recursion_limit: int
+
+
+NO_LIMITS: Final[Limits] = {}
+
+
+class CallbackManager:
+    """Starts runs, and is what is handed down to nested ones; immutable.
+
+    *handlers* are objects; ``resolve()`` makes a manager from names too.
+
+    Attributes:
+        here: The routes of the runs that it starts.
+        down: The routes of the runs nested in those.
+        parent: The run around; None where its runs are roots.
+        tags, metadata: Of its runs and of those nested in them.
+        is_silent: Whether nobody listens, here or further down.
+    """
+
+    __slots__ = ("down", "here", "is_silent", "limits", "local_tags", "metadata", "parent", "tags")
+
+    def __init__(
+        self,
+        handlers: Iterable[object] = (),
+        *,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        # One object is one listener, however often it is in the list.
+        unique = {id(handler): handler for handler in handlers}
+        routes = Routes(Listener(key, handler) for key, handler in unique.items())
+        self._set(routes, routes, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
+
+    def _set(
+        self,
+        here: Routes,
+        down: Routes,
+        parent: Run | None,
+        tags: tuple[str, ...],
+        metadata: Mapping[str, Any],
+        limits: Limits = NO_LIMITS,
+        local_tags: tuple[str, ...] = (),
+    ) -> None:
+        self.here, self.down, self.parent = here, down, parent
+        self.tags, self.metadata, self.limits = tags, metadata, limits
+        self.local_tags = local_tags
+        self.is_silent = not here.listeners and not down.listeners
+
+    @classmethod
+    def of(
+        cls,
+        here: Routes,
+        down: Routes,
+        *,
+        parent: Run | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] = NO_METADATA,
+        limits: Limits = NO_LIMITS,
+        local_tags: tuple[str, ...] = (),
+    ) -> CallbackManager:
+        """Return a manager of routes that are there already: the resolver's constructor."""
+        manager = cls.__new__(cls)
+        manager._set(here, down, parent, tags, metadata, limits, local_tags)
+        return manager
+
+    @property
+    def handlers(self) -> list[object]:
+        """The handlers that hear the runs this manager starts, in their order; a fresh list."""
+        return [listener.handler for listener in self.here.listeners]
+
+    @property
+    def parent_run_id(self) -> UUID | None:
+        """The id of the run around; None where its runs are roots."""
+        return None if self.parent is None else self.parent.id
+
+    def child(self, parent: Run) -> CallbackManager:
+        """Return the manager for what is nested in *parent*, which this manager started."""
+        return CallbackManager.of(
+            self.down,
+            self.down,
+            parent=parent,
+            tags=self.tags,
+            metadata=self.metadata,
+            limits=self.limits,
+        )
+
+    def tagged(self, *tags: str) -> CallbackManager:
+        """Return this manager with *tags* on the runs that it starts, and on no others."""
+        return CallbackManager.of(
+            self.here,
+            self.down,
+            parent=self.parent,
+            tags=self.tags,
+            metadata=self.metadata,
+            limits=self.limits,
+            local_tags=(*self.local_tags, *tags),
+        )
+
+    def prepare(
+        self,
+        kind: RunKind,
+        name: str,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] | None = None,
+        *,
+        id_path: Sequence[str] = (),
+        run_id: UUID | None = None,
+        run_type: RunType | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Return a run that has not started: enter it, or call its ``start``."""
+        own_tags = self.tags
+        if tags or self.local_tags:
+            own_tags = tuple(dict.fromkeys((*self.tags, *self.local_tags, *(tags or ()))))
+        own_metadata = {**self.metadata, **metadata} if metadata else self.metadata
+        return Run(
+            self,
+            kind,
+            name,
+            run_id=run_id,
+            run_type=run_type,
+            tags=own_tags,
+            metadata=own_metadata,
+            id_path=id_path,
+            payload=(arguments, keywords or {}),
+        )
+
+    def run(
+        self, run_type: RunType, name: str, *payload: Any, **options: Unpack[RunOptions]
+    ) -> Run:
+        """Return a run of *run_type*, to be entered with ``with`` or ``async with``.
+
+        *payload* is what its start event brings after ``serialized``: the inputs of a chain, the
+        query of a retriever. ``run.end(output)`` says what it gave.
+        """
+        options.pop("name", None)
+        return self.prepare(KINDS[run_type], name, payload, **{**options, "run_type": run_type})
+
+    def __repr__(self) -> str:
+        names = ", ".join(type(handler).__name__ for handler in self.handlers)
+        return f"<manager of [{names}] under {self.parent!r}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A manager holds live handlers and cannot be pickled. Hand names over, and resolve "
+            "them on the other side."
+        )
+
+    on_chain_start = starts(events.on_chain_start)
+    on_llm_start = starts_each(events.on_llm_start)
+    on_chat_model_start = starts_each(events.on_chat_model_start)
+    on_tool_start = starts(events.on_tool_start)
+    on_retriever_start = starts(events.on_retriever_start)
+    on_embeddings_start = starts(events.on_embeddings_start)
+
+    aon_chain_start = astarts(events.on_chain_start)
+    aon_llm_start = astarts_each(events.on_llm_start)
+    aon_chat_model_start = astarts_each(events.on_chat_model_start)
+    aon_tool_start = astarts(events.on_tool_start)
+    aon_retriever_start = astarts(events.on_retriever_start)
+    aon_embeddings_start = astarts(events.on_embeddings_start)
+
+
+NOBODY: Final = CallbackManager.of(SILENCE, SILENCE)
+"""A manager that tells nobody."""

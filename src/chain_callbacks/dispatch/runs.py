@@ -1,0 +1,459 @@
+"""A run: one traced unit of work, from its start event to its one terminal event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Token
+from datetime import UTC, datetime
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, Self
+from uuid import UUID
+
+from .. import events
+from ..events import EventSpec, RunKind, RunType
+from .context import current, leave
+from .delivery import inline
+from .identity import source
+from .sinks import NO_KEYWORDS
+
+if TYPE_CHECKING:
+    from .manager import CallbackManager
+    from .routes import Route
+
+P = ParamSpec("P")
+
+Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
+
+NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
+_CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+_STAMP: Final = "__chain_callbacks__"
+
+
+class _Trail:
+    """What an exception object bears on its way up a tree: its id, and where it was last seen."""
+
+    __slots__ = ("error_id", "next_id", "origin", "root_id")
+
+    def __init__(self, run: Run) -> None:
+        self.error_id = source.make_id()
+        self.root_id = run.root_id
+        self.begin(run)
+
+    def begin(self, run: Run) -> None:
+        self.origin = run.path
+        self.next_id = run.parent_id
+
+
+def tells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], None]:
+    """Return the method of a run that issues *spec* from synchronous code."""
+
+    def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
+        run.tell(spec, arguments, keywords)
+
+    return _named(issue, spec.name, spec)
+
+
+def atells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], Coroutine[Any, Any, None]]:
+    """Return the method of a run that issues *spec* from asynchronous code."""
+
+    async def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
+        await run.atell(spec, arguments, keywords)
+
+    return _named(issue, "a" + spec.name, spec)
+
+
+def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
+    function.__name__ = name
+    function.__qualname__ = f"Run.{name}"
+    function.__doc__ = f"{spec.does}\n\nIssues ``{spec.name}`` of this run."
+    return function
+
+
+class Run:
+    """One run of a chain, prompt, model, tool, retriever or any other step.
+
+    It is made by a manager and used as a context manager, ``with`` or ``async with``: it starts on
+    entering and gets exactly one terminal event, by ``end()``, by an exception, or on leaving.
+    Inside, it is the current run: what runs there is nested in it.
+
+    Attributes:
+        id: The run's UUID, of version 7.
+        parent_id, root_id: Of the run around it (None for a root), and of the topmost one.
+        depth: 0 for a root.
+        name, run_type, tags, metadata: As they were given; never changed.
+        status: None until the run ended.
+        error_id: One for one exception object on its way up the tree; None without an error.
+        is_origin: Whether the run's exception began here and not in a nested run.
+        origin: The names of the runs from the root to where the exception began.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_began_at",
+        "_child",
+        "_ended_at",
+        "_id_path",
+        "_is_open",
+        "payload",
+        "_routes",
+        "_started_at",
+        "_token",
+        "_told",
+        "depth",
+        "error_id",
+        "id",
+        "is_origin",
+        "kind",
+        "manager",
+        "metadata",
+        "name",
+        "origin",
+        "parent",
+        "root_id",
+        "run_type",
+        "status",
+        "tags",
+    )
+
+    def __init__(
+        self,
+        manager: CallbackManager,
+        kind: RunKind,
+        name: str,
+        *,
+        run_id: UUID | None = None,
+        run_type: RunType | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] = NO_METADATA,
+        id_path: Sequence[str] = (),
+        payload: tuple[Any, ...] = (),
+    ) -> None:
+        self.manager = manager
+        self.kind = kind
+        self.name = name
+        self.run_type: RunType = run_type or kind.run_type
+        self.id = run_id or source.make_id()
+        self.tags = tags or manager.tags
+        self.metadata = metadata or manager.metadata
+        self._id_path = id_path
+        self.payload = payload
+        self.parent = parent = manager.parent
+        if parent is None:
+            self.root_id = self.id
+            self.depth = 0
+        else:
+            self.root_id = parent.root_id
+            self.depth = parent.depth + 1
+        routes = manager.here
+        if routes.is_filtered:
+            told = frozenset() if parent is None else parent._told
+            routes, self._told = routes.select(self.run_type, self.tags, told)
+        else:
+            self._told = frozenset() if parent is None else parent._told
+        self._routes = routes
+        self._is_open = True
+        self._started_at: int | None = None
+        self._began_at = self._ended_at = 0.0
+        self._child: CallbackManager | None = None
+        self._token: Token[Any] | None = None
+        self.status: Status | None = None
+        self.error_id: UUID | None = None
+        self.is_origin = False
+        self.origin: tuple[str, ...] = ()
+
+    @property
+    def parent_id(self) -> UUID | None:
+        """The id of the run around this one; None for a root."""
+        return None if self.parent is None else self.parent.id
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the runs from the root to this one."""
+        return (self.name,) if self.parent is None else (*self.parent.path, self.name)
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run started, in UTC; None before."""
+        if self._started_at is None:
+            return None
+        return datetime.fromtimestamp(self._started_at / 1e9, UTC)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start to the end, by a monotonic clock; to now while it goes on."""
+        if self._started_at is None:
+            return None
+        end = source.monotonic() if self.status is None else self._ended_at
+        return end - self._began_at
+
+    @property
+    def child(self) -> CallbackManager:
+        """The manager for runs nested in this one; the same at every call."""
+        if self._child is None:
+            self._child = self.manager.child(self)
+        return self._child
+
+    def get_child(self, tag: str | None = None) -> CallbackManager:
+        """Return a manager for runs nested in this one.
+
+        It holds what is handed down. *tag* is added for the runs that it starts, not for theirs.
+        """
+        return self.child if tag is None else self.child.tagged(tag)
+
+    def hears(self, spec: EventSpec[...]) -> bool:
+        """Tell whether anybody listens to an event of this run."""
+        return bool(self._routes[spec])
+
+    def start(
+        self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS
+    ) -> None:
+        """Issue the start event; *arguments* is its payload without ``serialized``."""
+        route = self._begin()
+        if route:
+            inline.tell(route, self, (self._serialized(), *arguments), keywords)
+
+    async def astart(
+        self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS
+    ) -> None:
+        """Do what ``start`` does, from asynchronous code."""
+        route = self._begin()
+        if route:
+            await inline.atell(route, self, (self._serialized(), *arguments), keywords)
+
+    def end(
+        self,
+        output: Any = None,
+        *,
+        status: Status = "ok",
+        keywords: Mapping[str, Any] = NO_KEYWORDS,
+    ) -> None:
+        """Issue the end event with what the run gave; do nothing where it ended before.
+
+        *status* is ``"closed"`` for a stream that its consumer left, *output* then what was read.
+        """
+        route = self._finish(status, self.kind.end)
+        if route:
+            inline.tell(route, self, (output,), keywords)
+
+    async def aend(
+        self,
+        output: Any = None,
+        *,
+        status: Status = "ok",
+        keywords: Mapping[str, Any] = NO_KEYWORDS,
+    ) -> None:
+        """Do what ``end`` does, from asynchronous code; a cancellation waits for it."""
+        route = self._finish(status, self.kind.end)
+        if route:
+            await inline.atell_to_the_end(route, self, (output,), keywords)
+
+    def fail(self, error: BaseException, *, keywords: Mapping[str, Any] = NO_KEYWORDS) -> None:
+        """Issue the error event for the exception that left the run, unless the run ended before.
+
+        A ``GeneratorExit`` is a stream that was closed, and ends the run with its end event.
+        """
+        if isinstance(error, GeneratorExit):
+            self.end(status="closed")
+            return
+        route = self._finish_with(error)
+        if route:
+            inline.tell(route, self, (error,), keywords)
+
+    async def afail(
+        self, error: BaseException, *, keywords: Mapping[str, Any] = NO_KEYWORDS
+    ) -> None:
+        """Do what ``fail`` does, from asynchronous code; a cancellation waits for it."""
+        if isinstance(error, GeneratorExit):
+            await self.aend(status="closed")
+            return
+        route = self._finish_with(error)
+        if route:
+            await inline.atell_to_the_end(route, self, (error,), keywords)
+
+    def tell(
+        self,
+        spec: EventSpec[...],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any] = NO_KEYWORDS,
+    ) -> None:
+        """Issue an event of any phase; a terminal one ends this run as what it is."""
+        if spec.phase == "end":
+            self.end(*arguments, keywords=keywords)
+        elif spec.phase == "error":
+            self.fail(*arguments, keywords=keywords)
+        elif route := self._routes[spec]:
+            inline.tell(route, self, arguments, keywords)
+
+    async def atell(
+        self,
+        spec: EventSpec[...],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any] = NO_KEYWORDS,
+    ) -> None:
+        """Do what ``tell`` does, from asynchronous code."""
+        if spec.phase == "end":
+            await self.aend(*arguments, keywords=keywords)
+        elif spec.phase == "error":
+            await self.afail(*arguments, keywords=keywords)
+        elif route := self._routes[spec]:
+            await inline.atell(route, self, arguments, keywords)
+
+    def _begin(self) -> Route:
+        self._started_at = source.wall()
+        self._began_at = source.monotonic()
+        return self._routes[self.kind.start]
+
+    def _serialized(self) -> dict[str, Any]:
+        return {"name": self.name, "id": [*(self._id_path or (self.name,))]}
+
+    def _finish(self, status: Status, spec: EventSpec[...]) -> Route | None:
+        try:
+            # Deleting an attribute is atomic: of two threads that end a run, one gets here twice.
+            del self._is_open
+        except AttributeError:
+            return None
+        self._ended_at = source.monotonic()
+        self.status = status
+        # A run that was interrupted before its start was told has nothing to end.
+        return None if self._started_at is None else self._routes[spec]
+
+    def _finish_with(self, error: BaseException) -> Route | None:
+        status: Status = "cancelled" if isinstance(error, _CANCELLED) else "error"
+        spec = self.kind.error
+        route = self._finish(status, spec if status == "error" else spec.unless_failed)
+        if route is not None:
+            self._trace(error)
+        return route
+
+    def _trace(self, error: BaseException) -> None:
+        trail: _Trail | None = getattr(error, _STAMP, None)
+        if trail is None or trail.root_id != self.root_id:
+            trail = _Trail(self)
+            self.is_origin = True
+            # An exception that takes no attribute is taken for a new one by each run.
+            with contextlib.suppress(Exception):
+                setattr(error, _STAMP, trail)
+        elif trail.next_id not in (self.id, self.parent_id):
+            # Neither climbed here from a nested run nor passed on by a step upstream of this one:
+            # one object was raised a second time.
+            trail.begin(self)
+            self.is_origin = True
+        else:
+            trail.next_id = self.parent_id
+        self.error_id, self.origin = trail.error_id, trail.origin
+
+    def enter(self) -> None:
+        """Make this the current run; ``exit`` takes it back."""
+        self._token = current.set(self)
+
+    def exit(self) -> None:
+        """Make what was current before ``enter`` current again."""
+        if self._token is not None:
+            leave(self._token)
+            self._token = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start(*self.payload)
+            self.enter()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.exit()
+        if error is None:
+            self.end()
+        else:
+            self.fail(error)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.astart(*self.payload)
+            self.enter()
+        except BaseException as error:
+            await self.afail(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.exit()
+        if error is None:
+            await self.aend()
+        else:
+            await self.afail(error)
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_type} {self.name!r} {self.id}>"
+
+    # Each event of the table but the starts, which make a run and so are the manager's. A bare
+    # name would be shadowed by the attribute just set.
+    on_text = tells(events.on_text)
+    on_retry = tells(events.on_retry)
+    on_custom_event = tells(events.on_custom_event)
+    on_interrupt = tells(events.on_interrupt)
+    on_resume = tells(events.on_resume)
+    on_agent_action = tells(events.on_agent_action)
+    on_agent_finish = tells(events.on_agent_finish)
+    on_llm_new_token = tells(events.on_llm_new_token)
+    on_llm_end = tells(events.on_llm_end)
+    on_llm_error = tells(events.on_llm_error)
+    on_chain_end = tells(events.on_chain_end)
+    on_chain_error = tells(events.on_chain_error)
+    on_tool_end = tells(events.on_tool_end)
+    on_tool_error = tells(events.on_tool_error)
+    on_retriever_end = tells(events.on_retriever_end)
+    on_retriever_error = tells(events.on_retriever_error)
+    on_embeddings_end = tells(events.on_embeddings_end)
+    on_embeddings_error = tells(events.on_embeddings_error)
+
+    aon_text = atells(events.on_text)
+    aon_retry = atells(events.on_retry)
+    aon_custom_event = atells(events.on_custom_event)
+    aon_interrupt = atells(events.on_interrupt)
+    aon_resume = atells(events.on_resume)
+    aon_agent_action = atells(events.on_agent_action)
+    aon_agent_finish = atells(events.on_agent_finish)
+    aon_llm_new_token = atells(events.on_llm_new_token)
+    aon_llm_end = atells(events.on_llm_end)
+    aon_llm_error = atells(events.on_llm_error)
+    aon_chain_end = atells(events.on_chain_end)
+    aon_chain_error = atells(events.on_chain_error)
+    aon_tool_end = atells(events.on_tool_end)
+    aon_tool_error = atells(events.on_tool_error)
+    aon_retriever_end = atells(events.on_retriever_end)
+    aon_retriever_error = atells(events.on_retriever_error)
+    aon_embeddings_end = atells(events.on_embeddings_end)
+    aon_embeddings_error = atells(events.on_embeddings_error)
+
+
+class AsyncRun:
+    """A run as an asynchronous function takes it: LangChain's method names, to be awaited.
+
+    Everything else is the run's.
+    """
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def get_sync(self) -> Run:
+        """Return the run itself, whose methods are not awaited."""
+        return self._run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, "a" + name if name.startswith("on_") else name)

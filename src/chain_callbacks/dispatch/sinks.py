@@ -1,0 +1,305 @@
+"""From a handler's method to a sink: its signature is read once, never while a run is going on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from ..errors import HandlerSignatureError
+from ..events import EVENTS, EventSpec, on_chat_model_start, on_llm_start
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+Tell = Callable[["Run", tuple[Any, ...], Mapping[str, Any]], Any]
+
+_NOT_OVERRIDDEN: Final = frozenset({"chain_callbacks.handler", "langchain_core.callbacks.base"})
+"""Modules whose classes define every event as doing nothing; asked by name, nothing is imported."""
+
+NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+_STANDARD: Final[dict[str, Callable[[Run], Any]]] = {
+    "run_id": lambda run: run.id,
+    "parent_run_id": lambda run: run.parent_id,
+    "tags": lambda run: [*run.tags],
+}
+_STANDARD_AT_START: Final[dict[str, Callable[[Run], Any]]] = {
+    **_STANDARD,
+    "metadata": lambda run: {**run.metadata},
+    "name": lambda run: run.name,
+    "run_type": lambda run: run.run_type,
+}
+FACTS: Final[dict[str, Callable[[Run], Any]]] = {
+    **_STANDARD_AT_START,
+    "root_run_id": lambda run: run.root_id,
+    "depth": lambda run: run.depth,
+    "status": lambda run: run.status,
+    "started": lambda run: run.started,
+    "duration": lambda run: run.duration,
+    "error_id": lambda run: run.error_id,
+    "is_origin": lambda run: run.is_origin,
+    "origin": lambda run: run.origin,
+}
+"""What a handler gets for naming it in a signature, beyond the payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event as ``on_event`` receives it; *payload* has the arguments by name."""
+
+    name: str
+    run: Run
+    payload: Mapping[str, Any]
+
+
+def events_of(handler: object) -> tuple[str, ...]:
+    """Return the names of the events that *handler* implements, in the table's order."""
+    return tuple(name for name in (*EVENTS, "on_event") if method_of(handler, name) is not None)
+
+
+def method_of(handler: object, name: str) -> Callable[..., Any] | None:
+    """Return the handler's own method for an event; None where it would do nothing."""
+    if name not in getattr(handler, "__dict__", ()):
+        for cls in type(handler).__mro__:
+            if name in cls.__dict__:
+                if cls.__module__ in _NOT_OVERRIDDEN:
+                    return None
+                break
+    method = getattr(handler, name, None)
+    return method if callable(method) else None
+
+
+def is_ignored(handler: object, spec: EventSpec[...]) -> bool:
+    """Tell whether one of the handler's ``ignore_*`` flags silences the event."""
+    # A stand-in (a mock) answers every attribute with something truthy that is no flag.
+    return any(getattr(handler, flag, False) is True for flag in spec.ignored_by)
+
+
+def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
+    """Return how *handler* is told of an event, and whether that is to be awaited.
+
+    None where it does not listen. The messages of a chat model reach a handler that has
+    ``on_llm_start`` alone as text.
+
+    Raises:
+        HandlerSignatureError: The method cannot take what the event brings.
+    """
+    if is_ignored(handler, spec):
+        return None
+    method = method_of(handler, spec.name)
+    if method is not None:
+        tell = _tell(handler, method, spec)
+        if spec.name == on_chat_model_start.name:
+            # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
+            tell = _or_as_text(tell, _told_as_text(handler), inspect.iscoroutinefunction(method))
+        return tell, inspect.iscoroutinefunction(method)
+    if spec.name == on_chat_model_start.name:
+        method = method_of(handler, on_llm_start.name)
+        as_text = _told_as_text(handler)
+        if method is not None and as_text is not None:
+            return as_text, inspect.iscoroutinefunction(method)
+    return None
+
+
+def build_record_sink(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
+    """Return how *handler* gets the event as a record, or None where it has no ``on_event``."""
+    method = method_of(handler, "on_event")
+    if method is None or is_ignored(handler, spec):
+        return None
+
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        payload = {**dict(zip(spec.positional, arguments, strict=True)), **keywords}
+        return method(EventRecord(spec.name, run, MappingProxyType(payload)))
+
+    return tell, inspect.iscoroutinefunction(method)
+
+
+_checked: WeakSet[type] = WeakSet()
+
+
+def check(handler: object) -> None:
+    """Refuse a handler one of whose methods cannot take its event; once a class.
+
+    Raises:
+        HandlerSignatureError: As it says.
+    """
+    cls = type(handler)
+    own = getattr(handler, "__dict__", ())
+    if cls in _checked and EVENTS.keys().isdisjoint(own):
+        return  # A fresh object for every request is an ordinary pattern.
+    for spec in EVENTS.values():
+        build(handler, spec)
+    _checked.add(cls)
+
+
+def _told_as_text(handler: object) -> Tell | None:
+    method = method_of(handler, on_llm_start.name)
+    if method is None:
+        return None
+    told = _tell(handler, method, on_llm_start)
+
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        serialized, batches = arguments
+        return told(run, (serialized, [_text(messages) for messages in batches]), keywords)
+
+    return tell
+
+
+def _or_as_text(tell: Tell, as_text: Tell | None, is_async: bool) -> Tell:
+    if as_text is None:
+        return tell
+
+    async def atell_or_convert(
+        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        try:
+            await tell(run, arguments, keywords)
+        except NotImplementedError:
+            result = as_text(run, arguments, keywords)
+            if inspect.isawaitable(result):
+                await result
+
+    def tell_or_convert(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        try:
+            return tell(run, arguments, keywords)
+        except NotImplementedError:
+            return as_text(run, arguments, keywords)
+
+    return atell_or_convert if is_async else tell_or_convert
+
+
+_SPEAKERS: Final = {"human": "Human", "ai": "AI", "AIMessageChunk": "AI", "system": "System", "tool": "Tool"}
+
+
+def _text(messages: Any) -> str:
+    return "\n".join(
+        f"{_SPEAKERS.get(kind := getattr(m, 'type', ''), kind)}: {getattr(m, 'content', m)}"
+        for m in messages
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a method takes an event: positionally or by name, and which keywords it accepts."""
+
+    is_positional: bool
+    takes_any: bool
+    named: tuple[str, ...]
+
+
+def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
+    function = getattr(method, "__func__", method)
+    try:
+        shape = _shape(function, function is not method, spec)
+    except TypeError:  # An unhashable callable: no cache, the same answer.
+        shape = _shape.__wrapped__(function, function is not method, spec)
+    if isinstance(shape, str):
+        name = type(handler).__qualname__
+        raise HandlerSignatureError(handler=name, event=spec.name, reason=shape)
+    standard = _STANDARD_AT_START if spec.phase == "start" else _STANDARD
+    if spec.name == "on_custom_event":
+        standard = {**_STANDARD, "metadata": FACTS["metadata"]}
+    payload = {*spec.positional, *spec.keywords}
+    extras = [n for n in shape.named if n in FACTS and n not in payload and n not in standard]
+    if shape.is_positional and shape.takes_any and not extras:
+        return _plain_start(method) if spec.phase == "start" else _plain(method, spec)
+    wanted = [*(n for n in standard if shape.takes_any or n in shape.named), *extras]
+    facts = tuple((name, FACTS[name]) for name in wanted if name not in payload)
+    accepted = None if shape.takes_any else frozenset(shape.named)
+    positional = None if shape.is_positional else spec.positional
+
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        passed = {name: fact(run) for name, fact in facts}
+        for name, value in keywords.items():
+            if accepted is None or name in accepted:
+                passed[name] = value
+        if positional is None:
+            return method(*arguments, **passed)
+        return method(**dict(zip(positional, arguments, strict=True)), **passed)
+
+    return tell
+
+
+def _plain_start(method: Callable[..., Any]) -> Tell:
+    # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up.
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        return method(
+            *arguments,
+            run_id=run.id,
+            parent_run_id=run.parent_id,
+            tags=[*run.tags],
+            metadata={**run.metadata},
+            name=run.name,
+            run_type=run.run_type,
+            **keywords,
+        )
+
+    return tell
+
+
+def _plain(method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
+    if spec.name == "on_custom_event":
+        # LangChain's signature has the metadata of the run here.
+        def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+            return method(
+                *arguments,
+                run_id=run.id,
+                parent_run_id=run.parent_id,
+                tags=[*run.tags],
+                metadata={**run.metadata},
+            )
+    else:
+
+        def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+            return method(
+                *arguments, run_id=run.id, parent_run_id=run.parent_id, tags=[*run.tags], **keywords
+            )
+
+    return tell
+
+
+@lru_cache(maxsize=4096)
+def _shape(function: Callable[..., Any], is_bound: bool, spec: EventSpec[...]) -> _Shape | str:
+    """Return how *function* takes the event; a sentence where it cannot."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # Written in C, or a stand-in: it takes what it is given.
+        return _Shape(is_positional=True, takes_any=True, named=())
+    if is_bound:
+        parameters = parameters[1:] if parameters and parameters[0].kind is not (
+            inspect.Parameter.VAR_POSITIONAL
+        ) else parameters
+    by_kind = {kind: [p for p in parameters if p.kind is kind] for kind in _KINDS}
+    takes_any = bool(by_kind[inspect.Parameter.VAR_KEYWORD])
+    in_order = by_kind[inspect.Parameter.POSITIONAL_ONLY] + by_kind[_EITHER]
+    expected = len(spec.positional)
+    named = {p.name for p in by_kind[_EITHER][max(0, expected - len(by_kind[_POSITIONAL])) :]}
+    named |= {p.name for p in by_kind[inspect.Parameter.KEYWORD_ONLY]}
+    has_room = len(in_order) >= expected or bool(by_kind[inspect.Parameter.VAR_POSITIONAL])
+    by_name = not has_room and (takes_any or {*spec.positional} <= named | {p.name for p in in_order})
+    if not has_room and not by_name:
+        return f"it takes {len(in_order)} arguments and the event brings {expected}"
+    given = {*FACTS, *spec.keywords, *spec.positional}
+    if spec.phase != "start" and not takes_any:
+        given |= {"run_type"}
+    required = [
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind in (_EITHER, inspect.Parameter.KEYWORD_ONLY)
+        and p not in in_order[:expected]
+        and p.name not in given
+    ]
+    if required:
+        return f"its argument {required[0]!r} is none of the event's"
+    return _Shape(is_positional=not by_name, takes_any=takes_any, named=tuple(sorted(named)))
+
+
+_EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_POSITIONAL: Final = inspect.Parameter.POSITIONAL_ONLY
+_KINDS: Final = tuple(type(_EITHER))

@@ -1,0 +1,350 @@
+"""What a handler is: an object with the methods of the event table, which its base class spells out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeAlias
+from uuid import UUID
+
+from .errors import did_you_mean
+from .events import EVENTS
+
+
+class EventRecord(Protocol):
+    """What ``on_event`` is given: the event's name, its run and its payload by argument name."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def run(self) -> Any: ...
+    @property
+    def payload(self) -> Mapping[str, Any]: ...
+
+
+class BaseCallbackHandler:
+    """Is told what happens in runs; override the events of interest, each as ``def`` or ``async def``.
+
+    A method that is not overridden costs nothing. What a method returns is ignored, what it raises
+    is logged and counted and changes no run (unless ``raise_error`` is set). Name in a signature
+    what you want beyond LangChain's arguments: ``status``, ``duration`` (seconds), ``started``,
+    ``root_run_id``, ``depth``, ``name``, ``run_type``, ``error_id``, ``is_origin``, ``origin``.
+    One instance serves many concurrent runs; ``__init__`` starts nothing and opens nothing.
+    """
+
+    settings_model: ClassVar[Any] = None
+    """A ``HandlerSettings`` class; or ``"module:Class"``, imported only where a setting is set."""
+
+    raise_error: bool = False
+    """Let an exception of this handler leave the run."""
+    run_inline: bool = False
+    """Accepted for LangChain's handlers; every handler here is called in the order of the list."""
+
+    ignore_llm: bool = False
+    ignore_chat_model: bool = False
+    ignore_chain: bool = False
+    ignore_agent: bool = False
+    ignore_retriever: bool = False
+    ignore_embeddings: bool = False
+    ignore_retry: bool = False
+    ignore_custom_event: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in vars(cls):
+            if name.startswith("on_") and name not in EVENTS and name != "on_event":
+                hint = did_you_mean(name, EVENTS)
+                warnings.warn(
+                    f"{cls.__qualname__}.{name} is never called: there is no such event.{hint}",
+                    stacklevel=2,
+                )
+
+    def close(self) -> Any:
+        """Send what is still held and let go of what is open."""
+
+    def on_event(self, record: EventRecord, /) -> Any:
+        """Receive every event as one frozen record: what an exporter wants."""
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A chain, prompt, parser, lambda or any other step began."""
+
+    def on_chain_end(
+        self,
+        outputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A step returned, or its stream was closed."""
+
+    def on_chain_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A step was left by an exception."""
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A text model began; a chat model too, unless ``on_chat_model_start`` is overridden."""
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A chat model began."""
+
+    def on_llm_new_token(
+        self,
+        token: str | list[Any],
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A model streamed a token."""
+
+    def on_llm_end(
+        self,
+        response: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A model, text or chat, answered with an ``LLMResult``."""
+
+    def on_llm_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A model was left by an exception."""
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A tool began."""
+
+    def on_tool_end(
+        self,
+        output: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A tool returned."""
+
+    def on_tool_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A tool was left by an exception."""
+
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any],
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A retriever began."""
+
+    def on_retriever_end(
+        self,
+        documents: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A retriever returned its documents."""
+
+    def on_retriever_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A retriever was left by an exception."""
+
+    def on_embeddings_start(
+        self,
+        serialized: dict[str, Any],
+        texts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """An embedding of texts began."""
+
+    def on_embeddings_end(
+        self,
+        embeddings: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The texts were embedded."""
+
+    def on_embeddings_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The embedding was left by an exception."""
+
+    def on_agent_action(
+        self,
+        action: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """An agent decided to call a tool."""
+
+    def on_agent_finish(
+        self,
+        finish: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """An agent has its answer."""
+
+    def on_text(
+        self,
+        text: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A component has something to say that is no other event."""
+
+    def on_retry(
+        self,
+        retry_state: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """An attempt failed and another will be made."""
+
+    def on_custom_event(
+        self,
+        name: str,
+        data: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The application issued an event of its own."""
+
+    def on_interrupt(
+        self,
+        event: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A host paused the run, for a person to decide."""
+
+    def on_resume(
+        self,
+        event: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A host took up a paused run."""
+
+
+HandlerLike: TypeAlias = object
+"""A handler: an instance of the base class, or of any class that has ``on_*`` methods."""

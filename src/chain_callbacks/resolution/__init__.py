@@ -1,0 +1,1 @@
+"""Who listens: from names and objects in several places to one manager."""

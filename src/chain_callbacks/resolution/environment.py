@@ -1,0 +1,63 @@
+"""What the environment says, read raw: which variables are ours, and whether one has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+NAMES: Final = "CHAIN_CALLBACKS"
+"""The variable that names the handlers."""
+
+_raw: Final[Mapping[Any, Any]] = getattr(os.environ, "_data", os.environ)
+_encode: Final[Callable[[str], Any]] = getattr(os.environ, "encodekey", lambda name: name)
+
+CORE: Final = (NAMES,)
+"""The variables of the framework itself; a change of one is seen by the next root run."""
+
+_core_keys: Final = tuple(_encode(name) for name in CORE)
+
+
+def fingerprint() -> tuple[Any, ...]:
+    """Return something that differs once a variable of the framework has changed.
+
+    Looking a missing name up in ``os.environ`` raises and encodes, for over a microsecond each;
+    the mapping behind it does neither.
+    """
+    get = _raw.get
+    return tuple([get(key) for key in _core_keys])
+
+
+def prefix_of(name: str, instance: str | None = None) -> str:
+    """Return what the variables of a handler begin with: ``CHAIN_CALLBACKS_SLACK__``.
+
+    Two underscores, so that a handler whose name has a dash is never taken for a field.
+    """
+    words = (name,) if instance is None else (name, instance)
+    return f"{NAMES}_" + "".join(word.replace("-", "_").upper() + "__" for word in words)
+
+
+def variables_of(name: str, instance: str | None = None) -> dict[str, str]:
+    """Return the settings that the environment has for a handler, by field in lower case.
+
+    Those of its named instances are left out: ``SLACK__AUDIT__TOKEN`` is of ``slack:audit``.
+    """
+    prefix = prefix_of(name, instance)
+    return {
+        field.lower(): value
+        for variable, value in os.environ.items()
+        if variable.upper().startswith(prefix)
+        and "__" not in (field := variable[len(prefix) :])
+        and field
+    }
+
+
+def instances_of(name: str) -> tuple[str, ...]:
+    """Return the named instances that the environment configures, sorted."""
+    prefix = prefix_of(name)
+    found = {
+        variable[len(prefix) :].split("__")[0].lower().replace("_", "-")
+        for variable in os.environ
+        if variable.upper().startswith(prefix) and "__" in variable[len(prefix) :]
+    }
+    return tuple(sorted(found - {""}))

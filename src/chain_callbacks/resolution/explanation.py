@@ -1,0 +1,86 @@
+"""What a resolution can say of itself: a row for each entry, kept or dropped, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..policies import UNSTATED, Policy
+from .provenance import Provenance
+
+RowStatus = Literal["active", "merged", "removed", "removes", "none", "unknown", "broken", "refused"]
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One entry: its text, where it stands, what became of it and why.
+
+    *policy* is what code states for it, *operator* what the operator's settings do.
+    """
+
+    text: str
+    source: str
+    status: RowStatus
+    key: str = ""
+    policy: Policy = UNSTATED
+    operator: Policy = UNSTATED
+    provenance: Provenance = field(default_factory=Provenance)
+    events: tuple[str, ...] = ()
+    reason: str = ""
+    merged_into: Row | None = None
+
+
+def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return *rows* as plain data, numbered from 1, ready for JSON."""
+    numbers = {id(row): number for number, row in enumerate(rows, start=1)}
+    return [
+        {
+            "number": number,
+            "name": row.key or row.text,
+            "text": row.text,
+            "source": row.source,
+            "status": row.status,
+            "reason": _reason(row, numbers),
+            "policy": " ".join(filter(None, (str(row.operator), str(row.policy)))),
+            "distribution": row.provenance.distribution,
+            "version": row.provenance.version,
+            "events": list(row.events),
+        }
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def _reason(row: Row, numbers: dict[int, int]) -> str:
+    if row.merged_into is not None:
+        return f"into #{numbers.get(id(row.merged_into), '?')}"
+    return row.reason
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return *rows* as a table for people."""
+    if not rows:
+        return "No handler is attached."
+    lines = [
+        (
+            f"#{each['number']}",
+            each["text"],
+            " ".join(filter(None, (each["status"], each["reason"]))),
+            each["source"],
+            " ".join(filter(None, (each["distribution"], each["version"]))) or "-",
+            each["policy"] or "-",
+            str(len(each["events"])) if each["events"] else "-",
+        )
+        for each in describe(rows)
+    ]
+    return aligned(("#", "entry", "status", "asked for by", "from", "policy", "events"), lines)
+
+
+def aligned(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table with a head line, its columns as wide as their widest cell."""
+    body = [head, *lines]
+    widths = [max(len(line[column]) for line in body) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in body
+    )

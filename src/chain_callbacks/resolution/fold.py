@@ -1,0 +1,257 @@
+"""The merge: one fold of items onto what is there, into two lists.
+
+*here* is who hears the run itself, *down* who is handed to the runs nested in it. Nothing here
+depends on the order of installation; the order of delivery is the order of the list that comes
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from ..dispatch.routes import Listener, Routes
+from ..dispatch.sinks import events_of
+from ..errors import ChainCallbacksError, UnknownHandlerError
+from ..policies import UNSTATED, Policy
+from . import factory
+from .explanation import Row
+from .names import Entry, Ref
+from .provenance import Provenance
+from .sources import Item
+
+NOWHERE: Final = Provenance()
+
+
+class Origin(NamedTuple):
+    """The source of a listener: where it was named and what it comes from."""
+
+    text: str
+    source: str
+    provenance: Provenance = NOWHERE
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A place in one of the two lists while the fold goes on."""
+
+    key: Hashable
+    handler: object | None
+    operator: Policy
+    policy: Policy
+    origin: Origin
+    row: Row
+    listener: Listener | None = None
+
+    def as_listener(self) -> Listener:
+        if self.listener is not None:
+            return self.listener
+        return Listener(
+            self.key,
+            self.handler,
+            operator=self.operator,
+            policy=self.policy,
+            source=self.origin,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """What a fold gave: the two lists, a row for each entry, and what was wrong on the way."""
+
+    here: Routes
+    down: Routes
+    rows: tuple[Row, ...]
+    problems: tuple[ChainCallbacksError, ...]
+
+
+@dataclass(slots=True)
+class _Fold:
+    here: list[_Slot]
+    down: list[_Slot]
+    rows: list[Row]
+    problems: list[ChainCallbacksError] = field(default_factory=list)
+
+    def lists(self, is_local: bool) -> tuple[list[_Slot], ...]:
+        # Two lists even where they are equal so far: a later Local makes them differ.
+        return (self.here,) if is_local else (self.here, self.down)
+
+
+def fold(base: Routes, items: Sequence[Item]) -> Folded:
+    """Return *items* folded onto *base*, in their order; what is wrong is collected, not raised."""
+    rows = [_row_of(listener) for listener in base.listeners]
+    state = _Fold(
+        [_slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        [_slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        rows,
+    )
+    for item in items:
+        try:
+            _apply(state, item)
+        except ChainCallbacksError as error:
+            _refused(state, item, error)
+    _make(state)
+    for slots in (state.here, state.down):
+        _merge_objects(slots)
+    is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
+        one.policy == other.policy for one, other in zip(state.here, state.down, strict=True)
+    )
+    down = _routes(base, state.down)
+    here = down if is_same else _routes(base, state.here)
+    return Folded(here, down, tuple(state.rows), tuple(state.problems))
+
+
+def _apply(state: _Fold, item: Item) -> None:
+    content = item.content
+    if isinstance(content, Entry):
+        if content.operation == "none":
+            state.rows.append(Row(content.text, item.source, "none"))
+            for slots in state.lists(item.is_local):
+                _clear(slots, item)
+            return
+        ref = content.ref
+        key = factory.identify(ref, source=item.source)
+        if content.operation == "remove":
+            state.rows.append(Row(content.text, item.source, "removes"))
+            for slots in state.lists(item.is_local):
+                _remove(slots, key, ref, item)
+            return
+        row = Row(content.text, item.source, "active", key=str(key), policy=item.policy)
+        state.rows.append(row)
+        for slots in state.lists(item.is_local):
+            _add(slots, key, None, UNSTATED, item, row)
+    elif isinstance(content, Listener):
+        row = replace(_row_of(content), source=item.source)
+        state.rows.append(row)
+        for slots in state.lists(item.is_local):
+            _add(slots, content.key, content.handler, content.operator, item, row)
+    else:
+        text = type(content).__qualname__
+        row = Row(
+            text,
+            item.source,
+            "active",
+            key=text,
+            policy=item.policy,
+            events=events_of(content),
+        )
+        state.rows.append(row)
+        for slots in state.lists(item.is_local):
+            _add(slots, id(content), content, UNSTATED, item, row)
+
+
+def _add(
+    slots: list[_Slot],
+    key: Hashable,
+    handler: object | None,
+    operator: Policy,
+    item: Item,
+    row: Row,
+) -> None:
+    for slot in slots:
+        if slot.key == key:
+            # It keeps its place; its policy becomes the later one where the later one states it.
+            policy = slot.policy.replaced(item.policy)
+            if policy != slot.policy:
+                slot.policy, slot.listener = policy, None
+            if slot.row is not row:
+                row.status, row.merged_into = "merged", slot.row
+            return
+    origin = Origin(row.text, item.source)
+    slots.append(_Slot(key, handler, operator, item.policy, origin, row))
+
+
+def _remove(slots: list[_Slot], key: factory.Key, ref: Ref, item: Item) -> None:
+    for slot in list(slots):
+        other = slot.key
+        if not isinstance(other, factory.Key) or other[:2] != key[:2]:
+            continue
+        if ref.instance in (None, other.instance):
+            slots.remove(slot)
+            slot.row.status, slot.row.reason = "removed", f"by {item.source}"
+
+
+def _clear(slots: list[_Slot], item: Item) -> None:
+    for slot in slots:
+        slot.row.status, slot.row.reason = "removed", f"by 'none' in {item.source}"
+    slots.clear()
+
+
+def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
+    text = item.content.text if isinstance(item.content, Entry) else type(item.content).__qualname__
+    status = "unknown" if isinstance(error, UnknownHandlerError) else "refused"
+    state.rows.append(Row(text, item.source, status, reason=str(error).splitlines()[0]))
+    state.problems.append(error)
+
+
+def _make(state: _Fold) -> None:
+    """Make the handlers of the names that are left, and drop those that cannot be made."""
+    made: dict[Hashable, factory.Live | ChainCallbacksError] = {}
+    for slot in (*state.here, *state.down):
+        if slot.handler is not None or not isinstance(slot.key, factory.Key):
+            continue
+        if slot.key not in made:
+            try:
+                made[slot.key] = factory.live(slot.key, source=slot.origin.source)
+            except ChainCallbacksError as error:
+                made[slot.key] = error
+                state.problems.append(error)
+        result = made[slot.key]
+        if isinstance(result, factory.Live):
+            slot.handler, slot.operator = result.handler, result.operator
+            slot.origin = slot.origin._replace(provenance=result.provenance)
+            slot.row.provenance = result.provenance
+            slot.row.operator = result.operator
+            slot.row.events = events_of(result.handler)
+        else:
+            slot.row.status = "broken"
+            slot.row.reason = getattr(result, "reason", str(result))
+    for slots in (state.here, state.down):
+        slots[:] = [slot for slot in slots if slot.handler is not None]
+
+
+def _merge_objects(slots: list[_Slot]) -> None:
+    """Merge a second key for one object into the first: one object, one delivery."""
+    first: dict[int, _Slot] = {}
+    for slot in list(slots):
+        kept = first.setdefault(id(slot.handler), slot)
+        if kept is not slot:
+            slots.remove(slot)
+            kept.policy, kept.listener = kept.policy.replaced(slot.policy), None
+            slot.row.status, slot.row.merged_into = "merged", kept.row
+
+
+def _routes(base: Routes, slots: Iterable[_Slot]) -> Routes:
+    listeners = [slot.as_listener() for slot in slots]
+    if [*base.listeners] == listeners:
+        return base
+    return Routes(listeners)
+
+
+def _slot_of(listener: Listener, row: Row) -> _Slot:
+    return _Slot(
+        listener.key,
+        listener.handler,
+        listener.operator,
+        listener.policy,
+        listener.source or Origin(row.text, row.source),
+        row,
+        listener,
+    )
+
+
+def _row_of(listener: Listener) -> Row:
+    origin = listener.source
+    text = type(listener.handler).__qualname__
+    return Row(
+        origin.text if isinstance(origin, Origin) else text,
+        origin.source if isinstance(origin, Origin) else "a manager",
+        "active",
+        key=str(listener.key) if isinstance(listener.key, factory.Key) else text,
+        policy=listener.policy,
+        operator=listener.operator,
+        provenance=origin.provenance if isinstance(origin, Origin) else NOWHERE,
+        events=events_of(listener.handler),
+    )
+

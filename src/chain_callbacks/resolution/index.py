@@ -1,0 +1,164 @@
+"""Which handlers are installed: entry points of the group, read once, nothing imported.
+
+pluggy's own scan imports what it finds and stops at the first failure, and one bad line in an
+unrelated distribution breaks ``entry_points()`` for everybody. So each distribution is read inside
+a guard of its own, and only those that offer something to us are looked at twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .names import Ref, handler_name, normalised
+
+if TYPE_CHECKING:
+    from importlib_metadata import Distribution, EntryPoint
+
+log = logging.getLogger("chain_callbacks")
+
+GROUP: Final = "chain_callbacks"
+"""The entry-point group, which is version 1 of the plugin API."""
+
+FIRST_PARTY: Final = {
+    "structlog": "chain-callbacks",
+    "console": "chain-callbacks",
+    "slack": "chain-callbacks-slack",
+}
+"""The names that this project publishes and the distributions they belong to: nobody else can
+claim one, and only these distributions are ever suggested for installation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One entry point: a handler's name, and the distribution that offers it."""
+
+    name: str
+    value: str
+    distribution: str
+    entry_point: EntryPoint
+    found: Distribution
+
+    @property
+    def version(self) -> str | None:
+        """The distribution's version; None where its metadata cannot be read."""
+        try:
+            return self.found.version
+        except Exception:
+            return None
+
+    @property
+    def location(self) -> str | None:
+        """The folder that the distribution is installed in; None where it cannot be told."""
+        try:
+            return str(self.found.locate_file(""))
+        except Exception:
+            return None
+
+
+@dataclass(frozen=True)
+class Index:
+    """What one scan found: for each name the candidates, one a distribution."""
+
+    candidates: dict[str, tuple[Candidate, ...]]
+
+    def find(self, ref: Ref) -> tuple[Candidate, ...]:
+        """Return who offers the handler; more than one only where the name alone cannot tell."""
+        offered = self.candidates.get(ref.name, ())
+        wanted = ref.distribution or FIRST_PARTY.get(ref.name)
+        if wanted is None:
+            return offered
+        return tuple(each for each in offered if normalised(each.distribution) == wanted)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are offered, sorted."""
+        return tuple(sorted(self.candidates))
+
+
+def _fingerprint() -> tuple[tuple[str, int], ...]:
+    # An installation changes the time of the folder it goes into.
+    stamped = []
+    for entry in sys.path:
+        try:
+            stamped.append((entry, os.stat(entry or ".").st_mtime_ns))
+        except OSError:
+            stamped.append((entry, 0))
+    return tuple(stamped)
+
+
+def _distributions() -> Iterator[Distribution]:
+    import importlib_metadata
+
+    found = iter(importlib_metadata.distributions())
+    while True:
+        try:
+            yield next(found)
+        except StopIteration:
+            return
+        except Exception as error:  # A finder of somebody else's failed; the rest is lost with it.
+            log.debug("The search for distributions ended early with %s.", type(error).__name__)
+            return
+
+
+def _offers(distribution: Distribution) -> Iterator[Candidate]:
+    text = distribution.read_text("entry_points.txt")
+    if not text or GROUP not in text:
+        return
+    import importlib_metadata
+
+    name = distribution.metadata["Name"]
+    if not name:
+        return
+    # What comes first on the path hides the others of its name, an older version among them.
+    if importlib_metadata.distribution(name).read_text("entry_points.txt") != text:
+        return
+    for entry_point in distribution.entry_points:
+        if entry_point.group == GROUP:
+            yield Candidate(
+                handler_name(entry_point.name), entry_point.value, name, entry_point, distribution
+            )
+
+
+def scan() -> Index:
+    """Read the entry points of all that is installed; what cannot be read is passed over."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for distribution in _distributions():
+        try:
+            for each in _offers(distribution):
+                found.setdefault((each.name, normalised(each.distribution)), each)
+        except Exception as error:
+            log.debug("A distribution was passed over: %s.", type(error).__name__)
+    by_name: dict[str, tuple[Candidate, ...]] = {}
+    for (name, _), candidate in sorted(found.items(), key=lambda item: item[0]):
+        by_name[name] = (*by_name.get(name, ()), candidate)
+    return Index(by_name)
+
+
+_cached: tuple[tuple[tuple[str, int], ...], Index] | None = None
+
+
+def index(*, fresh: bool = False) -> Index:
+    """Return the index, from the scan that this process made.
+
+    *fresh* scans again if the path, or a folder on it, has changed since: so a plugin is found
+    that was installed meanwhile, and asking for a missing name twice scans once.
+    """
+    global _cached
+    if _cached is None or fresh:
+        fingerprint = _fingerprint()
+        if _cached is None or _cached[0] != fingerprint:
+            # Taken before the scan: what changes during it is seen the next time. No lock: two
+            # threads that scan at once find the same.
+            _cached = (fingerprint, scan())
+    return _cached[1]
+
+
+def forget() -> None:
+    """Have the next question answered by a new scan."""
+    global _cached
+    _cached = None

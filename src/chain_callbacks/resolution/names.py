@@ -1,0 +1,105 @@
+"""The grammar of a list of handler names: from text to entries, and back.
+
+    list  := entry ("," entry)*
+    entry := "none" | "-" ref | ref
+    ref   := [distribution "/"] name [":" instance]
+
+A name is letters and digits joined by ``-`` or ``_``, which are one; case does not matter, and
+``chain-callbacks-slack`` means ``slack``. A name carries nothing else: no setting, no path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+from ..errors import InvalidNameError
+
+DEFAULT_INSTANCE: Final = "default"
+PREFIX: Final = "chain-callbacks-"
+
+_WORD: Final = "[a-z0-9]+(?:[-_][a-z0-9]+)*"
+_ENTRY: Final = re.compile(
+    rf"(?P<minus>-)?(?:(?P<distribution>[a-z0-9]+(?:[-_.][a-z0-9]+)*)/)?"
+    rf"(?P<name>{_WORD})(?::(?P<instance>{_WORD}))?"
+)
+_JOINTS: Final = re.compile(r"[-_.]+")
+
+Operation = Literal["add", "remove", "none"]
+
+
+class Ref(NamedTuple):
+    """Which handler is meant; *distribution* and *instance* are None where the text has none."""
+
+    name: str
+    instance: str | None = None
+    distribution: str | None = None
+
+    def __str__(self) -> str:
+        text = self.name if self.distribution is None else f"{self.distribution}/{self.name}"
+        return text if self.instance is None else f"{text}:{self.instance}"
+
+
+class Entry(NamedTuple):
+    """One entry of a list: what it does, to what, and the text that said so."""
+
+    operation: Operation
+    ref: Ref
+    text: str
+
+    def __str__(self) -> str:
+        if self.operation == "none":
+            return "none"
+        return f"-{self.ref}" if self.operation == "remove" else str(self.ref)
+
+
+def normalised(name: str) -> str:
+    """Return the one spelling of a handler's, an instance's or a distribution's name."""
+    return _JOINTS.sub("-", name).lower()
+
+
+def handler_name(name: str) -> str:
+    """Return the one spelling of a handler's name, without this project's prefix."""
+    return normalised(name).removeprefix(PREFIX)
+
+
+def parse_entry(text: str, *, source: str, position: int = 1) -> Entry:
+    """Return what one entry means.
+
+    Raises:
+        InvalidNameError: It is no entry; *source* and *position* (from 1) say where it stands.
+    """
+    stripped = text.strip()
+    match = _ENTRY.fullmatch(stripped.lower()) if stripped.isascii() else None
+    if match is None:
+        raise InvalidNameError(entry=text, position=position, source=source)
+    minus, distribution, name, instance = match.group("minus", "distribution", "name", "instance")
+    ref = Ref(
+        handler_name(name),
+        None if instance is None else normalised(instance),
+        None if distribution is None else normalised(distribution),
+    )
+    if ref.name == "none":
+        if minus or distribution or instance:
+            raise InvalidNameError(entry=text, position=position, source=source)
+        return Entry("none", ref, stripped)
+    return Entry("remove" if minus else "add", ref, stripped)
+
+
+def parse_list(text: str, *, source: str) -> tuple[Entry, ...]:
+    """Return the entries of a text, split on commas; empty ones are dropped.
+
+    Raises:
+        InvalidNameError: One of them is no entry.
+    """
+    return tuple(
+        parse_entry(part, source=source, position=position)
+        for position, part in enumerate(text.split(","), start=1)
+        if part.strip()
+    )
+
+
+def format_list(entries: Iterable[Entry]) -> str:
+    """Return the text that ``parse_list`` turns into *entries* again."""
+    return ",".join(map(str, entries))

@@ -1,0 +1,350 @@
+"""The one boundary that resolves: from the context, a constructor and a call to one manager."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ..dispatch.context import Attached, Quiet, current, leave
+from ..dispatch.manager import NOBODY, CallbackManager, Limits
+from ..dispatch.routes import Routes
+from ..dispatch.runs import Run
+from ..errors import BrokenPluginError, ChainCallbacksError, InvalidNameError
+from . import environment as env
+from . import factory
+from .explanation import Row, describe, table
+from .fold import Folded, fold
+from .names import parse_entry
+from .sources import RUNTIME, Attachments, Item, Layered, items_of, key_of
+
+log = logging.getLogger("chain_callbacks")
+
+_MOST_FOLDS: Final = 64
+"""How many lists are remembered for each base; a fresh handler a request fills it with garbage."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resolution:
+    """Who listens, and how that came about; print it.
+
+    Attributes:
+        manager: Starts runs that these handlers hear.
+        rows: One for each entry that was kept, dropped, removed or wrong.
+        problems: The errors that were met, as values.
+    """
+
+    manager: CallbackManager
+    rows: tuple[Row, ...]
+    problems: tuple[ChainCallbacksError, ...]
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """Return the rows as plain data, ready for JSON."""
+        return describe(self.rows)
+
+    def __str__(self) -> str:
+        return table(self.rows)
+
+
+class Explained(Protocol):
+    """What ``explain`` asks a component: what a call of it is resolved from."""
+
+    def explained(self, config: Any, /) -> tuple[Attachments | None, Any]:
+        """Return what its constructor attached, and the callbacks of the call."""
+
+
+class _Environment:
+    """What the environment named when it was last looked at."""
+
+    __slots__ = ("manager", "seen")
+
+    def __init__(self) -> None:
+        self.seen: tuple[Any, ...] | None = None
+        self.manager = NOBODY
+
+
+_environment = _Environment()
+
+
+def _root() -> CallbackManager:
+    """Return the root manager: of the environment as it is now, resolved when it has changed."""
+    seen = (*env.fingerprint(), factory.changes())
+    if _environment.seen != seen:
+        items, problems = _environment_items()
+        # A base of its own for each state of the environment: what is folded onto it dies with it.
+        folded = fold(Routes(), items)
+        for problem in (*problems, *folded.problems):
+            _warn(problem)
+        _environment.manager = CallbackManager.of(folded.here, folded.down)
+        _environment.seen = seen
+    return _environment.manager
+
+
+def _environment_items() -> tuple[list[Item], list[ChainCallbacksError]]:
+    text = os.environ.get(env.NAMES, "")
+    items: list[Item] = []
+    problems: list[ChainCallbacksError] = []
+    for position, part in enumerate(text.split(","), start=1):
+        if part.strip():
+            try:
+                items.append(Item(parse_entry(part, source=env.NAMES, position=position), env.NAMES))
+            except InvalidNameError as error:
+                problems.append(error)
+    return items, problems
+
+
+def _warn(problem: ChainCallbacksError) -> None:
+    log.warning("%s The run goes on without it.", problem)
+
+
+def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> CallbackManager | None:
+    """Return the manager for one call; None where nobody listens and nothing is to be handed down.
+
+    *own* is what the constructor attached, *config* the call's, already checked. A manager that is
+    silent says that the context changes, for nested calls, though no run is made.
+
+    Raises:
+        ChainCallbacksError: A name or an object cannot be used; nothing has run then.
+    """
+    scope = current.get()
+    runtime = None
+    if config:
+        runtime = config.get("callbacks")
+    if own is None and runtime is None and not (config and _adds(config)):
+        # The way of a call that adds nothing: nothing is made but what a run was asked for once.
+        if scope is None:
+            manager = _root()
+        elif isinstance(scope, Run):
+            manager = scope.child
+        elif isinstance(scope, CallbackManager):
+            manager = scope
+        else:
+            return _enter(scope, None, None, config)
+        return None if manager.is_silent else manager
+    return _enter(scope, own, runtime, config)
+
+
+def _enter(
+    scope: Any, own: Attachments | None, runtime: Any, config: Mapping[str, Any] | None
+) -> CallbackManager | None:
+    bound: list[Attachments] = []
+    while isinstance(runtime, Layered):
+        bound.append(runtime.bound)
+        runtime = runtime.runtime
+    attached: list[Attachments] = []
+    while isinstance(scope, Attached):
+        attached.insert(0, scope.entries)
+        scope = scope.around
+    if isinstance(scope, Quiet):
+        return None
+    manager, runtime = _given(runtime)
+    if manager is not None:
+        # A run's manager is the base and the parent; neither scope nor environment are asked.
+        attached = []
+    elif scope is None:
+        manager = _root()
+    else:
+        manager = scope.child if isinstance(scope, Run) else scope
+    base = manager
+    layers = [each for each in (*attached, own, *bound) if each is not None]
+    if layers or runtime is not None:
+        folded = _folded(base.down, layers, runtime)
+        if folded.here is not base.here or folded.down is not base.down:
+            manager = _over(base, folded.here, folded.down)
+    if config:
+        manager = _configured(manager, config)
+    return None if manager.is_silent and manager is base else manager
+
+
+def _given(runtime: Any) -> tuple[CallbackManager | None, Any]:
+    """Return the manager of a run that *runtime* is or begins with, and what is left of it."""
+    is_list = isinstance(runtime, list | tuple)
+    first = runtime[0] if is_list and runtime else runtime
+    if isinstance(first, CallbackManager) and first.parent is not None:
+        rest = tuple(runtime[1:]) if is_list else None
+        return first, rest or None
+    return None, runtime
+
+
+_INHERITED: Final = ("tags", "metadata", "max_concurrency", "recursion_limit")
+
+
+def _adds(config: Mapping[str, Any]) -> bool:
+    return any(config.get(key) for key in _INHERITED)
+
+
+def _over(base: CallbackManager, here: Routes, down: Routes) -> CallbackManager:
+    return CallbackManager.of(
+        here,
+        down,
+        parent=base.parent,
+        tags=base.tags,
+        metadata=base.metadata,
+        limits=base.limits,
+        local_tags=base.local_tags,
+    )
+
+
+def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackManager:
+    """Return *base* with the tags, metadata and limits of a call added."""
+    if not _adds(config):
+        return base
+    limits: Limits = {**base.limits}
+    if config.get("max_concurrency") is not None:
+        limits["max_concurrency"] = config["max_concurrency"]
+    if config.get("recursion_limit") is not None:
+        limits["recursion_limit"] = config["recursion_limit"]
+    return CallbackManager.of(
+        base.here,
+        base.down,
+        parent=base.parent,
+        tags=tuple(dict.fromkeys((*base.tags, *(config.get("tags") or ())))),
+        metadata={**base.metadata, **(config.get("metadata") or {})},
+        limits=limits,
+        local_tags=base.local_tags,
+    )
+
+
+def _folded(base: Routes, layers: list[Attachments], runtime: Any) -> Folded:
+    """Return the fold, from the cache that hangs off its base."""
+    # A snapshot: what is cached by identity must stay alive while it is.
+    kept = tuple(runtime) if isinstance(runtime, list) else runtime
+    key = (*map(id, layers), None if kept is None else key_of(kept))
+    found = base.folds.get(key)
+    if found is not None:
+        folded: Folded = found[0]
+        return folded
+    items = [item for layer in layers for item in layer.items]
+    items.extend(items_of(kept, RUNTIME))
+    folded = fold(base, items)
+    for problem in folded.problems:
+        if not isinstance(problem, BrokenPluginError):
+            raise problem
+    for problem in folded.problems:
+        _warn(problem)
+    if len(base.folds) >= _MOST_FOLDS:
+        base.folds.clear()
+    base.folds[key] = (folded, layers, kept)
+    return folded
+
+
+def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
+    """Return who would hear a run that starts here with *callbacks*, and a manager to start it.
+
+    Args:
+        callbacks: A name, a handler, a manager, or a list of them; as ``config["callbacks"]``.
+        constructor: The same, as a component's constructor takes it.
+
+    Raises:
+        ChainCallbacksError: One of them cannot be used.
+    """
+    own = None if constructor is None else Attachments(constructor, "constructor")
+    config = {"callbacks": callbacks}
+    manager = enter(own, config)
+    return Resolution(manager or _silent_here(), _trace(own, callbacks).rows, ())
+
+
+def _silent_here() -> CallbackManager:
+    scope = current.get()
+    if isinstance(scope, Run):
+        return scope.child
+    return scope if isinstance(scope, CallbackManager) else NOBODY
+
+
+def explain(runnable: Explained | None = None, *, config: Mapping[str, Any] | None = None) -> Resolution:
+    """Return who would hear *runnable*, or a run that starts here, without running anything.
+
+    Nothing raises: what cannot be used is a row that says why. Print the result.
+    """
+    own, runtime = None, (config or {}).get("callbacks")
+    if runnable is not None:
+        own, runtime = runnable.explained(config)
+    folded = _trace(own, runtime)
+    manager = CallbackManager.of(folded.here, folded.down)
+    return Resolution(manager, folded.rows, folded.problems)
+
+
+def _trace(own: Attachments | None, runtime: Any) -> Folded:
+    """Fold everything at once, from nothing where no run is around, so that each entry has a row."""
+    scope = current.get()
+    bound: list[Attachments] = []
+    while isinstance(runtime, Layered):
+        bound.append(runtime.bound)
+        runtime = runtime.runtime
+    attached: list[Attachments] = []
+    while isinstance(scope, Attached):
+        attached.insert(0, scope.entries)
+        scope = scope.around
+    manager, runtime = _given(runtime)
+    items: list[Item] = []
+    problems: list[ChainCallbacksError] = []
+    base = Routes()
+    if manager is not None:
+        base, attached = manager.down, []
+    elif scope is None:
+        items, problems = _environment_items()
+    elif not isinstance(scope, Quiet):
+        base = scope.manager.down if isinstance(scope, Run) else scope.down
+    rows = [Row(each.entry, each.source, "refused", reason=str(each)) for each in problems
+            if isinstance(each, InvalidNameError)]
+    sources = [(layer.callbacks, layer.source) for layer in (*attached, own, *bound) if layer]
+    for callbacks, source in (*sources, (runtime, RUNTIME)):
+        try:
+            items.extend(items_of(callbacks, source))
+        except ChainCallbacksError as error:
+            problems.append(error)
+            rows.append(Row(_shown(callbacks), source, "refused", reason=str(error)))
+    folded = fold(base, items)
+    return Folded(
+        folded.here,
+        folded.down,
+        (*rows, *folded.rows),
+        (*problems, *folded.problems),
+    )
+
+
+def _shown(callbacks: Any) -> str:
+    return callbacks if isinstance(callbacks, str) else type(callbacks).__name__
+
+
+def current_manager() -> CallbackManager:
+    """Return the manager of the code that calls: for what is started by hand, and other threads.
+
+    Inside a run its child manager, with what was attached since; outside of one, that of the
+    environment. Pass it on as ``config={"callbacks": current_manager()}``.
+    """
+    scope = current.get()
+    if isinstance(scope, Quiet):
+        return NOBODY
+    return enter(None, {"callbacks": ()}) or _silent_here()
+
+
+class attached:  # noqa: N801  It is used as a function.
+    """Attach handlers, by name or object, to all runs that start in a ``with`` block.
+
+    They come after those of the environment, or after what is inherited where a run is around.
+    Names and objects are checked on entering.
+
+    Raises:
+        ChainCallbacksError: One of them cannot be used.
+    """
+
+    def __init__(self, *callbacks: Any) -> None:
+        self._attachments = Attachments(callbacks, "attached()")
+        self._tokens: list[Token[Any]] = []
+
+    def __enter__(self) -> None:
+        scope = Attached(current.get(), self._attachments)
+        token = current.set(scope)
+        try:
+            _enter(scope, None, None, None)
+        except BaseException:
+            current.reset(token)
+            raise
+        self._tokens.append(token)
+
+    def __exit__(self, *_: object) -> None:
+        leave(self._tokens.pop())

@@ -1,0 +1,191 @@
+"""Functions as steps, and the step that hands its input on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Final
+
+from ..dispatch.context import to_thread
+from ..dispatch.runs import Run
+from ..errors import RecursionLimitError
+from .base import Input, Output, Runnable, asked_by, given
+from .chunks import combined
+from .composition import RunnableParallel
+from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig, limits_here
+
+_DONE: Final = object()
+
+
+class RunnableLambda(Runnable[Input, Output]):
+    """A function as a step: plain, ``async def``, a generator or an asynchronous generator.
+
+    Args:
+        function: Takes the input. A parameter named ``config`` gets a config that holds the
+            child manager, ``run`` or ``run_manager`` the run. A generator function takes the
+            input's chunks and gives the output's. Where it returns a runnable, that is invoked
+            with the same input, nested in this run.
+        afunction: What ``ainvoke`` and ``astream`` call instead; *function* in a thread if None.
+        name: What its runs are called; the function's name if None.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        afunction: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        callbacks: Any = None,
+    ) -> None:
+        if not callable(function):
+            kind = type(function).__name__
+            raise TypeError(f"A RunnableLambda takes a function, and a {kind} is none.")
+        super().__init__(name=name, callbacks=callbacks)
+        is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self._function = None if is_async else function
+        self._afunction = function if is_async else afunction
+        if name is None:
+            own = getattr(function, "__name__", None)
+            self.name = own if own and own != "<lambda>" else None
+        self._asked = asked_by(function)
+        self._aasked = asked_by(self._afunction) if self._afunction else ()
+
+    def _is_flowing(self) -> bool:
+        function = self._function or self._afunction
+        return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+    def _sync(self) -> Callable[..., Any]:
+        if self._function is None:
+            raise TypeError(
+                f"{self.get_name()} is asynchronous and was called from synchronous code. "
+                "Call ainvoke, astream or abatch, or give it a synchronous function as well."
+            )
+        return self._function
+
+    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Any:
+        function = self._sync()
+        if self._asked:
+            kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
+        if inspect.isgeneratorfunction(function):
+            return combined(list(function(iter([input]), **kwargs)))
+        output = function(input, **kwargs)
+        if isinstance(output, Runnable):
+            return output.invoke(input, self._deeper())
+        return output
+
+    async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Any:
+        if self._afunction is None:
+            # What it returns may be a runnable, which has an asynchronous form of its own.
+            if self._asked:
+                kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
+            function = self._sync()
+            if inspect.isgeneratorfunction(function):
+                return await to_thread(lambda: combined(list(function(iter([input]), **kwargs))))
+            output = await to_thread(function, input, **kwargs)
+        else:
+            if self._aasked:
+                kwargs = {**kwargs, **given(self._aasked, run, is_async=True)}
+            if inspect.isasyncgenfunction(self._afunction):
+                flow = self._afunction(_aonce(input), **kwargs)
+                return combined([chunk async for chunk in flow])
+            output = await self._afunction(input, **kwargs)
+        if isinstance(output, Runnable):
+            return await output.ainvoke(input, self._deeper())
+        return output
+
+    def _transform(
+        self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        function = self._sync()
+        if self._asked:
+            kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
+        if inspect.isgeneratorfunction(function):
+            yield from function(chunks, **kwargs)
+            return
+        input = combined(list(chunks))
+        output = function(input, **kwargs)
+        if isinstance(output, Runnable):
+            yield from output.stream(input, self._deeper())
+        else:
+            yield output
+
+    async def _atransform(
+        self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        if inspect.isasyncgenfunction(self._afunction):
+            if self._aasked:
+                kwargs = {**kwargs, **given(self._aasked, run, is_async=True)}
+            async for chunk in self._afunction(chunks, **kwargs):
+                yield chunk
+            return
+        if self._afunction is None and inspect.isgeneratorfunction(self._function):
+            if self._asked:
+                kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
+            flow = self._function(iter([chunk async for chunk in chunks]), **kwargs)
+            while (chunk := await to_thread(next, flow, _DONE)) is not _DONE:
+                yield chunk
+            return
+        input = combined([chunk async for chunk in chunks])
+        yield await self._ainvoke(input, run=run, **kwargs)
+
+    def _deeper(self) -> RunnableConfig:
+        limit = limits_here().get("recursion_limit", DEFAULT_RECURSION_LIMIT)
+        if limit <= 1:
+            raise RecursionLimitError(name=self.get_name(), limit=DEFAULT_RECURSION_LIMIT)
+        return {"recursion_limit": limit - 1}
+
+    def __repr__(self) -> str:
+        return f"RunnableLambda({self.name or '...'})"
+
+
+async def _aonce(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+class RunnablePassthrough(Runnable[Input, Input]):
+    """Hands its input on, chunk by chunk; ``assign`` adds keys to a dict."""
+
+    def _is_flowing(self) -> bool:
+        return True
+
+    def _invoke(self, input: Input, **kwargs: Any) -> Input:
+        return input
+
+    async def _ainvoke(self, input: Input, **kwargs: Any) -> Input:
+        return input
+
+    def _transform(self, chunks: Iterator[Input], **kwargs: Any) -> Iterator[Input]:
+        yield from chunks
+
+    async def _atransform(self, chunks: AsyncIterator[Input], **kwargs: Any) -> AsyncIterator[Input]:
+        async for chunk in chunks:
+            yield chunk
+
+    @classmethod
+    def assign(cls, **steps: Any) -> RunnableAssign:
+        """Return a step that adds to a dict what each of *steps* makes of it."""
+        return RunnableAssign(steps)
+
+
+class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
+    """Adds keys to a dict: what each of its steps makes of the dict; they run in parallel."""
+
+    def __init__(
+        self, steps: Mapping[str, Any], *, name: str | None = None, callbacks: Any = None
+    ) -> None:
+        super().__init__(name=name, callbacks=callbacks)
+        self.mapper = RunnableParallel(steps)
+
+    def _invoke(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {**_as_dict(input), **self.mapper.invoke(input, None, **kwargs)}
+
+    async def _ainvoke(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {**_as_dict(input), **await self.mapper.ainvoke(input, None, **kwargs)}
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"RunnablePassthrough.assign adds keys to a dict and got a {type(value).__name__}."
+        )
+    return dict(value)

@@ -1,0 +1,341 @@
+"""`@traced`: a plain function, coroutine, generator or asynchronous generator as a run."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
+
+from ..dispatch.context import current, leave
+from ..dispatch.manager import CallbackManager
+from ..dispatch.runs import Run
+from ..dispatch.sinks import NO_KEYWORDS
+from ..events import KINDS, RunKind, RunType
+from ..resolution.resolver import enter
+from ..resolution.sources import Attachments
+from .chunks import combined
+from .config import RunnableConfig, check
+from .messages import AIMessage
+from .models import _result
+from .outputs import LLMResult
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@overload
+def traced(function: Callable[P, T], /) -> Callable[P, T]: ...
+@overload
+def traced(
+    run_type: RunType = "chain",
+    /,
+    *,
+    name: str | None = None,
+    callbacks: Any = None,
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
+def traced(
+    function: Callable[..., Any] | RunType = "chain",
+    /,
+    *,
+    name: str | None = None,
+    callbacks: Any = None,
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
+    """Make each call of a function a run: ``@traced``, ``@traced("tool", name="search")``.
+
+    The input of the run is a dict of the arguments, its output what the function returns. A
+    generator is one run from its first item to its end, with ``send``, ``throw`` and the return
+    value passed through; its output is its items, added up where they can be.
+
+    Args:
+        function: The function; or the type of the runs, ``"chain"`` if it is left out.
+        name: What the runs are called; the function's name if None.
+        callbacks: Handlers or names that hear the runs and all nested in them.
+        tags, metadata: Of the runs and all nested in them.
+    """
+    if callable(function):
+        return _wrapped(function, _Tracer(KINDS["chain"], function, None, None, None))
+    if function not in KINDS:
+        raise ValueError(f"{function!r} is no type of run. Valid: {', '.join(KINDS)}.")
+    config: RunnableConfig | None = None
+    if tags or metadata:
+        config = {"tags": [*tags], "metadata": {**(metadata or {})}}
+        check(config)
+    kind = KINDS[function]
+
+    def wrap(each: Callable[..., Any]) -> Any:
+        return _wrapped(each, _Tracer(kind, each, name, callbacks, config))
+
+    return wrap
+
+
+class _Tracer:
+    """How the calls of one function become runs."""
+
+    def __init__(
+        self,
+        kind: RunKind,
+        function: Callable[..., Any],
+        name: str | None,
+        callbacks: Any,
+        config: RunnableConfig | None,
+    ) -> None:
+        self.kind = kind
+        self.name = name or function.__name__
+        self.id_path = (*function.__module__.split("."), function.__qualname__)
+        self.signature = inspect.signature(function)
+        self.own: Attachments | None = None
+        if callbacks is not None:
+            self.own = Attachments(callbacks, f"traced({self.name}).callbacks")
+        self.config = config
+
+    def manager(self) -> CallbackManager | None:
+        return enter(self.own, self.config)
+
+    def run(self, manager: CallbackManager) -> Run:
+        return manager.prepare(self.kind, self.name, id_path=self.id_path)
+
+    def payload(
+        self, run: Run, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Return what the start event brings, in the form of the run's type."""
+        if not run.hears(self.kind.start):
+            return (), NO_KEYWORDS
+        try:
+            inputs = dict(self.signature.bind(*args, **kwargs).arguments)
+        except TypeError:  # The call itself will say what is wrong with it.
+            inputs = {"args": args, "kwargs": kwargs}
+        first = next(iter(inputs.values()), "")
+        match self.kind.run_type:
+            case "tool":
+                return (str(inputs),), {"inputs": inputs}
+            case "retriever":
+                return (first if isinstance(first, str) else str(inputs),), NO_KEYWORDS
+            case "llm":
+                return ([first if isinstance(first, str) else str(inputs)],), NO_KEYWORDS
+            case "chat_model":
+                return ([first if isinstance(first, list) else [first]],), NO_KEYWORDS
+            case "embeddings":
+                return (first if isinstance(first, list) else [str(first)],), NO_KEYWORDS
+            case _:
+                return (inputs,), NO_KEYWORDS
+
+    def output(self, run: Run, value: Any) -> Any:
+        """Return what the end event brings, in the form of the run's type."""
+        if self.kind.run_type not in ("llm", "chat_model") or not run.hears(self.kind.end):
+            return value
+        if isinstance(value, LLMResult):
+            return value
+        return _result(AIMessage(value) if isinstance(value, str) else value)
+
+
+def _wrapped(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+        return _async_generator(function, tracer)
+    if inspect.isgeneratorfunction(function):
+        return _generator(function, tracer)
+    if inspect.iscoroutinefunction(function):
+        return _coroutine(function, tracer)
+    return _plain(function, tracer)
+
+
+def _plain(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        manager = tracer.manager()
+        if manager is None:
+            return function(*args, **kwargs)
+        if manager.is_silent:
+            token = current.set(manager)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                leave(token)
+        run = tracer.run(manager)
+        try:
+            run.start(*tracer.payload(run, args, kwargs))
+            run.enter()
+            output = function(*args, **kwargs)
+            run.exit()
+            run.end(tracer.output(run, output))
+        except BaseException as error:
+            run.exit()
+            run.fail(error)
+            raise
+        return output
+
+    return call
+
+
+def _coroutine(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        manager = tracer.manager()
+        if manager is None:
+            return await function(*args, **kwargs)
+        if manager.is_silent:
+            token = current.set(manager)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                leave(token)
+        run = tracer.run(manager)
+        try:
+            await run.astart(*tracer.payload(run, args, kwargs))
+            run.enter()
+            output = await function(*args, **kwargs)
+            run.exit()
+            await run.aend(tracer.output(run, output))
+        except BaseException as error:
+            run.exit()
+            await run.afail(error)
+            raise
+        return output
+
+    return call
+
+
+def _generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        manager = tracer.manager()
+        inner = function(*args, **kwargs)
+        if manager is None:
+            return inner
+        if manager.is_silent:
+            return _stepping(manager, inner)
+        run = tracer.run(manager)
+        return _generating(run, tracer, inner, args, kwargs)
+
+    return call
+
+
+def _generating(
+    run: Run,
+    tracer: _Tracer,
+    inner: Generator[Any, Any, Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Generator[Any, Any, Any]:
+    given: list[Any] = []
+    try:
+        run.start(*tracer.payload(run, args, kwargs))
+        result = yield from _stepping(run, inner, given)
+        run.end(tracer.output(run, combined(given) if result is None else result))
+    except GeneratorExit:
+        run.end(tracer.output(run, combined(given)), status="closed")
+        raise
+    except BaseException as error:
+        run.fail(error)
+        raise
+    return result
+
+
+def _stepping(
+    scope: Run | CallbackManager,
+    inner: Generator[Any, Any, Any],
+    given: list[Any] | None = None,
+) -> Generator[Any, Any, Any]:
+    """Pass everything through to *inner*, with *scope* in the context during each of its steps."""
+    step: Callable[[], Any] = functools.partial(next, inner)
+    while True:
+        token = current.set(scope)
+        try:
+            item = step()
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            leave(token)
+        if given is not None:
+            given.append(item)
+        try:
+            sent = yield item
+            step = functools.partial(inner.send, sent)
+        except GeneratorExit:
+            token = current.set(scope)
+            try:
+                inner.close()
+            finally:
+                leave(token)
+            raise
+        except BaseException as error:
+            step = functools.partial(inner.throw, error)
+
+
+def _async_generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        manager = tracer.manager()
+        inner = function(*args, **kwargs)
+        if manager is None:
+            return inner
+        if manager.is_silent:
+            return _astepping(manager, inner, [])
+        run = tracer.run(manager)
+        return _agenerating(run, tracer, inner, args, kwargs)
+
+    return call
+
+
+async def _agenerating(
+    run: Run,
+    tracer: _Tracer,
+    inner: AsyncGenerator[Any, Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> AsyncGenerator[Any, Any]:
+    given: list[Any] = []
+    try:
+        await run.astart(*tracer.payload(run, args, kwargs))
+        flow = _astepping(run, inner, given)
+        step: Any = anext(flow)
+        while True:
+            try:
+                item = await step
+            except StopAsyncIteration:
+                break
+            try:
+                step = flow.asend((yield item))
+            except GeneratorExit:
+                await flow.aclose()
+                raise
+            except BaseException as error:
+                step = flow.athrow(error)
+        await run.aend(tracer.output(run, combined(given)))
+    except GeneratorExit:
+        await run.aend(tracer.output(run, combined(given)), status="closed")
+        raise
+    except BaseException as error:
+        await run.afail(error)
+        raise
+
+
+async def _astepping(
+    scope: Run | CallbackManager, inner: AsyncGenerator[Any, Any], given: list[Any]
+) -> AsyncGenerator[Any, Any]:
+    """Pass everything through to *inner*, with *scope* in the context during each of its steps."""
+    step: Any = functools.partial(anext, inner)
+    while True:
+        token = current.set(scope)
+        try:
+            item = await step()
+        except StopAsyncIteration:
+            return
+        finally:
+            leave(token)
+        given.append(item)
+        try:
+            step = functools.partial(inner.asend, (yield item))
+        except GeneratorExit:
+            token = current.set(scope)
+            try:
+                await inner.aclose()
+            finally:
+                leave(token)
+            raise
+        except BaseException as error:
+            step = functools.partial(inner.athrow, error)

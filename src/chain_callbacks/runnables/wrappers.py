@@ -1,0 +1,348 @@
+"""A step with more around it: bound arguments, attempts, alternatives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..dispatch.runs import Run
+from ..resolution.sources import Attachments
+from .base import Input, Output, Runnable
+from .chunks import Whole, combined
+from .composition import child
+from .config import RunnableConfig, check, merged
+
+_DONE: Final = object()
+_LONGEST_PAUSE: Final = 60.0
+
+
+class RunnableBinding(Runnable[Input, Output]):
+    """A step with keyword arguments and a config that every call adds to; it makes no run.
+
+    Callbacks bound later come after those bound earlier, and after the step's own.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[Input, Output],
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        config: RunnableConfig | None = None,
+    ) -> None:
+        super().__init__()
+        config = {**(config or {})}  # type: ignore[typeddict-item]
+        check(config)
+        callbacks = config.pop("callbacks", None)
+        self.bound = bound
+        self.kwargs = {**(kwargs or {})}
+        self.config = config
+        self.attached = (
+            None
+            if callbacks is None
+            else Attachments(callbacks, f"{bound.get_name()}.with_config(callbacks)")
+        )
+
+    @property
+    def attachments(self) -> Attachments | None:  # type: ignore[override]
+        """None: what is bound is handed to the bound step with each call."""
+        return None
+
+    def get_name(self) -> str:
+        """Return what its runs are called: they are the bound step's."""
+        return self.config.get("run_name") or self.bound.get_name()
+
+    def _config(self, config: RunnableConfig | None) -> RunnableConfig:
+        if config is not None:
+            check(config)
+        return merged(self.config, self.attached, config)
+
+    def explained(self, config: RunnableConfig | None) -> tuple[Attachments | None, Any]:
+        """Return what the bound step is resolved from, with what is bound to it."""
+        return self.bound.explained(self._config(config))
+
+    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
+        """Invoke the bound step."""
+        return self.bound.invoke(input, self._config(config), **{**self.kwargs, **kwargs})
+
+    async def ainvoke(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Output:
+        """Invoke the bound step."""
+        return await self.bound.ainvoke(input, self._config(config), **{**self.kwargs, **kwargs})
+
+    def stream(
+        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        """Stream the bound step."""
+        return self.bound.stream(input, self._config(config), **{**self.kwargs, **kwargs})
+
+    def transform(
+        self, chunks: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        """Stream the bound step on an input that comes in chunks."""
+        return self.bound.transform(chunks, self._config(config), **{**self.kwargs, **kwargs})
+
+    def atransform(
+        self, chunks: AsyncIterator[Input], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Output]:
+        """Stream the bound step on an input that comes in chunks."""
+        return self.bound.atransform(chunks, self._config(config), **{**self.kwargs, **kwargs})
+
+    def _is_flowing(self) -> bool:
+        return self.bound._is_flowing()
+
+    def __getattr__(self, name: str) -> Any:
+        # `bind_tools` and the like are the bound step's; `bound` itself may not be set yet.
+        if name.startswith("_") or name == "bound":
+            raise AttributeError(name)
+        return getattr(self.bound, name)
+
+    def __repr__(self) -> str:
+        return f"RunnableBinding({self.bound!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What ``on_retry`` is given, with the names that tenacity uses.
+
+    Attributes:
+        attempt_number: Of the attempt that failed, from 1.
+        outcome: A finished future that holds its exception.
+        idle_for: Seconds of the pause before the next attempt.
+    """
+
+    attempt_number: int
+    outcome: Future[Any]
+    idle_for: float
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """Counts attempts and says what a failed one means: the decision of all four ways to call."""
+
+    most: int
+    exceptions: tuple[type[BaseException], ...]
+    has_pauses: bool
+    number: int = field(default=0)
+
+    def state_after(self, error: BaseException) -> RetryState | None:
+        """Return what is to be told before the next attempt; None where there is none."""
+        if self.number >= self.most or not isinstance(error, self.exceptions):
+            return None
+        outcome: Future[Any] = Future()
+        outcome.set_exception(error)
+        pause = min(_LONGEST_PAUSE, 2.0 ** (self.number - 1) + random.random())  # noqa: S311
+        return RetryState(self.number, outcome, pause if self.has_pauses else 0.0)
+
+
+class RunnableRetry(Runnable[Input, Output]):
+    """Tries its step again after a failure; each attempt is a run below its own.
+
+    A stream is tried again only while nothing has been given of it.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[Input, Output],
+        *,
+        retry_if_exception_type: tuple[type[BaseException], ...] = (Exception,),
+        wait_exponential_jitter: bool = True,
+        stop_after_attempt: int = 3,
+        name: str | None = None,
+        callbacks: Any = None,
+    ) -> None:
+        super().__init__(name=name, callbacks=callbacks)
+        if stop_after_attempt < 1:
+            raise ValueError(f"stop_after_attempt is {stop_after_attempt}; it must be at least 1.")
+        self.bound = bound
+        self.retry_if_exception_type = tuple(retry_if_exception_type)
+        self.wait_exponential_jitter = wait_exponential_jitter
+        self.stop_after_attempt = stop_after_attempt
+
+    def _attempts(self) -> _Attempts:
+        return _Attempts(
+            self.stop_after_attempt, self.retry_if_exception_type, self.wait_exponential_jitter
+        )
+
+    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+        attempts = self._attempts()
+        while True:
+            attempts.number += 1
+            try:
+                return self.bound.invoke(input, _attempt(run, attempts), **kwargs)
+            except BaseException as error:
+                state = attempts.state_after(error)
+                if state is None:
+                    raise
+            _pause(run, state)
+
+    async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+        attempts = self._attempts()
+        while True:
+            attempts.number += 1
+            try:
+                return await self.bound.ainvoke(input, _attempt(run, attempts), **kwargs)
+            except BaseException as error:
+                state = attempts.state_after(error)
+                if state is None:
+                    raise
+            await _apause(run, state)
+
+    def _transform(
+        self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        input = combined(list(chunks))
+        attempts = self._attempts()
+        while True:
+            attempts.number += 1
+            flow: Any = self.bound.transform(Whole(input), _attempt(run, attempts), **kwargs)
+            try:
+                first = next(flow, _DONE)
+            except BaseException as error:
+                state = attempts.state_after(error)
+                if state is None:
+                    raise
+            else:
+                break
+            _pause(run, state)
+        yield from _rest(first, flow)
+
+    async def _atransform(
+        self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> AsyncIterator[Output]:
+        input = combined([chunk async for chunk in chunks])
+        attempts = self._attempts()
+        while True:
+            attempts.number += 1
+            flow: Any = self.bound.atransform(Whole(input), _attempt(run, attempts), **kwargs)
+            try:
+                first = await anext(flow, _DONE)
+            except BaseException as error:
+                state = attempts.state_after(error)
+                if state is None:
+                    raise
+            else:
+                break
+            await _apause(run, state)
+        async for chunk in _arest(first, flow):
+            yield chunk
+
+
+def _attempt(run: Run | None, attempts: _Attempts) -> RunnableConfig | None:
+    return child(run, f"retry:attempt:{attempts.number}")
+
+
+def _pause(run: Run | None, state: RetryState) -> None:
+    if run is not None:
+        run.on_retry(state)
+    if state.idle_for:
+        time.sleep(state.idle_for)
+
+
+async def _apause(run: Run | None, state: RetryState) -> None:
+    if run is not None:
+        await run.aon_retry(state)
+    if state.idle_for:
+        await asyncio.sleep(state.idle_for)
+
+
+def _rest(first: Any, flow: Any) -> Iterator[Any]:
+    with contextlib.closing(flow):
+        if first is not _DONE:
+            yield first
+            yield from flow
+
+
+async def _arest(first: Any, flow: Any) -> AsyncIterator[Any]:
+    async with contextlib.aclosing(flow):
+        if first is not _DONE:
+            yield first
+            async for chunk in flow:
+                yield chunk
+
+
+class RunnableWithFallbacks(Runnable[Input, Output]):
+    """Tries alternatives in turn until one succeeds; each is a run below its own.
+
+    Where all fail, the first one's exception leaves. In a stream the first chunk decides.
+    """
+
+    def __init__(
+        self,
+        runnable: Runnable[Input, Output],
+        fallbacks: Sequence[Runnable[Input, Output]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        name: str | None = None,
+        callbacks: Any = None,
+    ) -> None:
+        super().__init__(name=name, callbacks=callbacks)
+        self.runnables = (runnable, *fallbacks)
+        self.exceptions_to_handle = tuple(exceptions_to_handle)
+
+    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+        failure: BaseException | None = None
+        for each in self.runnables:
+            try:
+                return each.invoke(input, _nested(run), **kwargs)
+            except self.exceptions_to_handle as error:
+                failure = failure or error
+        raise _all_failed(failure)
+
+    async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+        failure: BaseException | None = None
+        for each in self.runnables:
+            try:
+                return await each.ainvoke(input, _nested(run), **kwargs)
+            except self.exceptions_to_handle as error:
+                failure = failure or error
+        raise _all_failed(failure)
+
+    def _transform(
+        self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> Iterator[Output]:
+        input = combined(list(chunks))
+        failure: BaseException | None = None
+        for each in self.runnables:
+            flow: Any = each.transform(Whole(input), _nested(run), **kwargs)
+            try:
+                first = next(flow, _DONE)
+            except self.exceptions_to_handle as error:
+                failure = failure or error
+                continue
+            yield from _rest(first, flow)
+            return
+        raise _all_failed(failure)
+
+    async def _atransform(
+        self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
+    ) -> AsyncIterator[Output]:
+        input = combined([chunk async for chunk in chunks])
+        failure: BaseException | None = None
+        for each in self.runnables:
+            flow: Any = each.atransform(Whole(input), _nested(run), **kwargs)
+            try:
+                first = await anext(flow, _DONE)
+            except self.exceptions_to_handle as error:
+                failure = failure or error
+                continue
+            async for chunk in _arest(first, flow):
+                yield chunk
+            return
+        raise _all_failed(failure)
+
+
+def _nested(run: Run | None) -> RunnableConfig | None:
+    return None if run is None else {"callbacks": run.get_child()}
+
+
+def _all_failed(failure: BaseException | None) -> BaseException:
+    return failure or RuntimeError("There was nothing to try.")
+
+

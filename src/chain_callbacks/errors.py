@@ -50,8 +50,8 @@ class InvalidNameError(ChainCallbacksError, ValueError):
 
     def __init__(self, *, entry: str, position: int, source: str) -> None:
         super().__init__(
-            f"{entry!r} is no handler name; entry {position} of {source}. Write letters and digits, "
-            "joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'.",
+            f"{entry!r} is no handler name; entry {position} of {source}. Write letters and "
+            "digits, joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'.",
             entry=entry,
             position=position,
             source=source,
@@ -103,8 +103,8 @@ class UnknownInstanceError(UnknownHandlerError):
     ) -> None:
         ChainCallbacksError.__init__(
             self,
-            f"No handler is called {name!r}; {source} asks for it. Nobody configured that instance: "
-            f"set one of its settings, {variable}<FIELD>, to make it exist.",
+            f"No handler is called {name!r}; {source} asks for it. Nobody configured that "
+            f"instance: set one of its settings, {variable}<FIELD>, to make it exist.",
             name=name,
             source=source,
             variable=variable,

@@ -1,4 +1,4 @@
-"""What a handler is: an object with the methods of the event table, which its base class spells out."""
+"""What a handler is: an object with methods of the event table, which the base class spells out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EventRecord(Protocol):
 
 
 class BaseCallbackHandler:
-    """Is told what happens in runs; override the events of interest, each as ``def`` or ``async def``.
+    """Is told what happens in runs; override events of interest, as ``def`` or ``async def``.
 
     A method that is not overridden costs nothing. What a method returns is ignored, what it raises
     is logged and counted and changes no run (unless ``raise_error`` is set). Name in a signature

@@ -61,7 +61,10 @@ class Policy(NamedTuple):
         )
 
     def __str__(self) -> str:
-        stated = {"only": self.only, "tags": "+".join(sorted(self.tags)) or "*" if self.tags is not None else None}
+        stated = {
+            "only": self.only,
+            "tags": "+".join(sorted(self.tags)) or "*" if self.tags is not None else None,
+        }
         return " ".join(f"{name}={value}" for name, value in stated.items() if value is not None)
 
 
@@ -102,7 +105,9 @@ def _parse_only(value: str, source: str) -> Only:
         if word == "all":
             result = Only()
         elif word in ("errors", "roots"):
-            result = result._replace(**{word: True})
+            result = Only(
+                result.errors or word == "errors", result.roots or word == "roots", result.run_types
+            )
         elif word in _INCLUDES:
             result = result._replace(run_types=(result.run_types or frozenset()) | _INCLUDES[word])
         else:
@@ -111,7 +116,7 @@ def _parse_only(value: str, source: str) -> Only:
     return result
 
 
-def _parse_tags(value: str, source: str) -> frozenset[str]:
+def _parse_tags(value: str, _source: str) -> frozenset[str]:
     tags = frozenset(filter(None, (part.strip() for part in value.split("+"))))
     return frozenset() if "*" in tags else tags
 

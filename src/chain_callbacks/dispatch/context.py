@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -51,10 +52,8 @@ def leave(token: Token[Any]) -> None:
     An asynchronous finaliser, and a generator closed by another task, meet a foreign context.
     Nothing was set there, so there is nothing to take out; setting the old value would be wrong.
     """
-    try:
+    with contextlib.suppress(ValueError):
         current.reset(token)
-    except ValueError:
-        pass
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -74,4 +73,5 @@ def submit(
     Each call works in its own copy of the context, taken here, on the submitting thread. A process
     pool takes no context along: hand names over and resolve them there.
     """
-    return executor.submit(contextvars.copy_context().run, function, *args, **kwargs)
+    context = contextvars.copy_context()
+    return executor.submit(lambda: context.run(function, *args, **kwargs))

@@ -12,7 +12,7 @@ from uuid import UUID, SafeUUID
 _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
 
 # Of our own, so that a program's `random.seed(0)` does not make two processes draw the same ids.
-_random = Random()
+_random = Random()  # noqa: S311  An id is no secret.
 _bits = _random.getrandbits
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_random.seed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypedDict, Unpack
+from typing import Any, Concatenate, Final, ParamSpec, TypedDict
 from uuid import UUID
 
 from .. import events
-from ..events import KINDS, EventSpec, RunKind, RunOptions, RunType
+from ..events import KINDS, EventSpec, RunKind, RunType
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
 
@@ -31,7 +31,8 @@ def starts(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P], Run]
         run.start(*run.payload)
         return run
 
-    return _named(start, spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], Run] = _named(start, spec.name, spec)
+    return method
 
 
 def astarts(
@@ -44,7 +45,10 @@ def astarts(
         await run.astart(*run.payload)
         return run
 
-    return _named(start, "a" + spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, Run]] = _named(
+        start, "a" + spec.name, spec
+    )
+    return method
 
 
 def starts_each(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P], list[Run]]:
@@ -56,7 +60,8 @@ def starts_each(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P],
             run.start(*run.payload)
         return runs
 
-    return _named(start, spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], list[Run]] = _named(start, spec.name, spec)
+    return method
 
 
 def astarts_each(
@@ -70,7 +75,10 @@ def astarts_each(
             await run.astart(*run.payload)
         return runs
 
-    return _named(start, "a" + spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, list[Run]]] = _named(
+        start, "a" + spec.name, spec
+    )
+    return method
 
 
 def _prepare(
@@ -81,13 +89,12 @@ def _prepare(
 ) -> Run:
     serialized, *payload = arguments
     told = {name: keywords.pop(name) for name in spec.keywords if name in keywords}
-    options: RunOptions = {**keywords}  # type: ignore[typeddict-item]
     id_path = tuple((serialized or {}).get("id") or ())
-    name = options.pop("name", None) or (serialized or {}).get("name") or (id_path or ("",))[-1]
-    run_type = options.get("run_type")
+    name = keywords.pop("name", None) or (serialized or {}).get("name") or (id_path or ("",))[-1]
+    run_type: RunType | None = keywords.get("run_type")
     kind = KINDS[run_type] if run_type else _BY_START[spec]
     return manager.prepare(
-        kind, name or kind.run_type, tuple(payload), told, id_path=id_path, **options
+        kind, name or kind.run_type, tuple(payload), told, id_path=id_path, **keywords
     )
 
 
@@ -245,15 +252,23 @@ class CallbackManager:
         )
 
     def run(
-        self, run_type: RunType, name: str, *payload: Any, **options: Unpack[RunOptions]
+        self,
+        run_type: RunType,
+        name: str,
+        *payload: Any,
+        run_id: UUID | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Run:
         """Return a run of *run_type*, to be entered with ``with`` or ``async with``.
 
         *payload* is what its start event brings after ``serialized``: the inputs of a chain, the
-        query of a retriever. ``run.end(output)`` says what it gave.
+        query of a retriever. ``run.end(output)`` says what it gave. *tags* and *metadata* are of
+        this run alone.
         """
-        options.pop("name", None)
-        return self.prepare(KINDS[run_type], name, payload, **{**options, "run_type": run_type})
+        return self.prepare(
+            KINDS[run_type], name, payload, run_id=run_id, tags=tags, metadata=metadata
+        )
 
     def __repr__(self) -> str:
         names = ", ".join(type(handler).__name__ for handler in self.handlers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ..events import EventSpec
 from ..policies import EVERYTHING, UNSTATED, Hearing, Policy
@@ -50,7 +50,7 @@ class Sink:
 
     __slots__ = ("event", "handler_name", "is_async", "raises", "tell")
 
-    def __init__(self, listener: Listener, event: str, tell: Tell, is_async: bool) -> None:
+    def __init__(self, listener: Listener, event: str, tell: Tell, *, is_async: bool) -> None:
         self.event = event
         self.tell = tell
         self.is_async = is_async
@@ -58,12 +58,12 @@ class Sink:
         self.raises = getattr(listener.handler, "raise_error", False) is True
 
 
-class Route(tuple[Sink, ...]):
+class Route(tuple[Sink, ...]):  # noqa: SLOT001  A tuple can have no slots.
     """The sinks of an event, in the order of the list; *has_async* says if one is to be awaited."""
 
     has_async: bool
 
-    def __new__(cls, sinks: Iterable[Sink]) -> Route:
+    def __new__(cls, sinks: Iterable[Sink]) -> Self:
         route = super().__new__(cls, sinks)
         route.has_async = any(sink.is_async for sink in route)
         return route
@@ -101,7 +101,8 @@ class Routes(dict[EventSpec[...], Route]):
             for builder in (build, build_record_sink):
                 built = builder(listener.handler, spec)
                 if built is not None:
-                    yield Sink(listener, spec.name, *built)
+                    tell, is_async = built
+                    yield Sink(listener, spec.name, tell, is_async=is_async)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]
@@ -112,14 +113,18 @@ class Routes(dict[EventSpec[...], Route]):
         the topmost run that a handler hears.
         """
         hears = [each.hearing.selects(run_type, tags) for each in self.listeners]
-        told_here = {each.key for each, is_heard in zip(self.listeners, hears, strict=True) if is_heard}
+        told_here = {
+            each.key for each, is_heard in zip(self.listeners, hears, strict=True) if is_heard
+        }
         choice = tuple(
             is_heard and not (each.hearing.only.roots and each.key in told)
             for each, is_heard in zip(self.listeners, hears, strict=True)
         )
         routes = self.selections.get(choice)
         if routes is None:
-            chosen = (each for each, is_heard in zip(self.listeners, choice, strict=True) if is_heard)
+            chosen = (
+                each for each, is_heard in zip(self.listeners, choice, strict=True) if is_heard
+            )
             routes = self.selections[choice] = Routes(chosen)
         return routes, told | told_here
 
@@ -132,4 +137,3 @@ class Routes(dict[EventSpec[...], Route]):
 
 SILENCE: Final = Routes()
 """The routes on which nobody listens."""
-

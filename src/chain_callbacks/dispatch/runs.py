@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
@@ -52,7 +52,8 @@ def tells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], None]:
     def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
         run.tell(spec, arguments, keywords)
 
-    return _named(issue, spec.name, spec)
+    method: Callable[Concatenate[Run, P], None] = _named(issue, spec.name, spec)
+    return method
 
 
 def atells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], Coroutine[Any, Any, None]]:
@@ -61,7 +62,10 @@ def atells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], Coroutine[Any, A
     async def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
         await run.atell(spec, arguments, keywords)
 
-    return _named(issue, "a" + spec.name, spec)
+    method: Callable[Concatenate[Run, P], Coroutine[Any, Any, None]] = _named(
+        issue, "a" + spec.name, spec
+    )
+    return method
 
 
 def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
@@ -89,6 +93,21 @@ class Run:
         origin: The names of the runs from the root to where the exception began.
     """
 
+    manager: CallbackManager
+    parent: Run | None
+    id: UUID
+    root_id: UUID
+    depth: int
+    name: str
+    run_type: RunType
+    tags: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    status: Status | None
+    error_id: UUID | None
+    is_origin: bool
+    origin: tuple[str, ...]
+    _told: frozenset[Hashable]
+
     __slots__ = (
         "__weakref__",
         "_began_at",
@@ -96,7 +115,6 @@ class Run:
         "_ended_at",
         "_id_path",
         "_is_open",
-        "payload",
         "_routes",
         "_started_at",
         "_token",
@@ -111,6 +129,7 @@ class Run:
         "name",
         "origin",
         "parent",
+        "payload",
         "root_id",
         "run_type",
         "status",
@@ -133,7 +152,7 @@ class Run:
         self.manager = manager
         self.kind = kind
         self.name = name
-        self.run_type: RunType = run_type or kind.run_type
+        self.run_type = run_type or kind.run_type
         self.id = run_id or source.make_id()
         self.tags = tags or manager.tags
         self.metadata = metadata or manager.metadata
@@ -158,10 +177,10 @@ class Run:
         self._began_at = self._ended_at = 0.0
         self._child: CallbackManager | None = None
         self._token: Token[Any] | None = None
-        self.status: Status | None = None
-        self.error_id: UUID | None = None
+        self.status = None
+        self.error_id = None
         self.is_origin = False
-        self.origin: tuple[str, ...] = ()
+        self.origin = ()
 
     @property
     def parent_id(self) -> UUID | None:

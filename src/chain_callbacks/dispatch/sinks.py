@@ -96,7 +96,9 @@ def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
         tell = _tell(handler, method, spec)
         if spec.name == on_chat_model_start.name:
             # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
-            tell = _or_as_text(tell, _told_as_text(handler), inspect.iscoroutinefunction(method))
+            tell = _or_as_text(
+                tell, _told_as_text(handler), is_async=inspect.iscoroutinefunction(method)
+            )
         return tell, inspect.iscoroutinefunction(method)
     if spec.name == on_chat_model_start.name:
         method = method_of(handler, on_llm_start.name)
@@ -150,7 +152,7 @@ def _told_as_text(handler: object) -> Tell | None:
     return tell
 
 
-def _or_as_text(tell: Tell, as_text: Tell | None, is_async: bool) -> Tell:
+def _or_as_text(tell: Tell, as_text: Tell | None, *, is_async: bool) -> Tell:
     if as_text is None:
         return tell
 
@@ -173,7 +175,13 @@ def _or_as_text(tell: Tell, as_text: Tell | None, is_async: bool) -> Tell:
     return atell_or_convert if is_async else tell_or_convert
 
 
-_SPEAKERS: Final = {"human": "Human", "ai": "AI", "AIMessageChunk": "AI", "system": "System", "tool": "Tool"}
+_SPEAKERS: Final = {
+    "human": "Human",
+    "ai": "AI",
+    "AIMessageChunk": "AI",
+    "system": "System",
+    "tool": "Tool",
+}
 
 
 def _text(messages: Any) -> str:
@@ -195,9 +203,9 @@ class _Shape:
 def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
     function = getattr(method, "__func__", method)
     try:
-        shape = _shape(function, function is not method, spec)
+        shape = _shape(function, spec, is_bound=function is not method)
     except TypeError:  # An unhashable callable: no cache, the same answer.
-        shape = _shape.__wrapped__(function, function is not method, spec)
+        shape = _shape.__wrapped__(function, spec, is_bound=function is not method)
     if isinstance(shape, str):
         name = type(handler).__qualname__
         raise HandlerSignatureError(handler=name, event=spec.name, reason=shape)
@@ -215,9 +223,9 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
 
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         passed = {name: fact(run) for name, fact in facts}
-        for name, value in keywords.items():
-            if accepted is None or name in accepted:
-                passed[name] = value
+        passed |= {
+            name: value for name, value in keywords.items() if accepted is None or name in accepted
+        }
         if positional is None:
             return method(*arguments, **passed)
         return method(**dict(zip(positional, arguments, strict=True)), **passed)
@@ -252,6 +260,7 @@ def _plain(method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
                 parent_run_id=run.parent_id,
                 tags=[*run.tags],
                 metadata={**run.metadata},
+                **keywords,
             )
     else:
 
@@ -264,16 +273,18 @@ def _plain(method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
 
 
 @lru_cache(maxsize=4096)
-def _shape(function: Callable[..., Any], is_bound: bool, spec: EventSpec[...]) -> _Shape | str:
+def _shape(function: Callable[..., Any], spec: EventSpec[...], *, is_bound: bool) -> _Shape | str:
     """Return how *function* takes the event; a sentence where it cannot."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # Written in C, or a stand-in: it takes what it is given.
         return _Shape(is_positional=True, takes_any=True, named=())
     if is_bound:
-        parameters = parameters[1:] if parameters and parameters[0].kind is not (
-            inspect.Parameter.VAR_POSITIONAL
-        ) else parameters
+        parameters = (
+            parameters[1:]
+            if parameters and parameters[0].kind is not (inspect.Parameter.VAR_POSITIONAL)
+            else parameters
+        )
     by_kind = {kind: [p for p in parameters if p.kind is kind] for kind in _KINDS}
     takes_any = bool(by_kind[inspect.Parameter.VAR_KEYWORD])
     in_order = by_kind[inspect.Parameter.POSITIONAL_ONLY] + by_kind[_EITHER]
@@ -281,7 +292,9 @@ def _shape(function: Callable[..., Any], is_bound: bool, spec: EventSpec[...]) -
     named = {p.name for p in by_kind[_EITHER][max(0, expected - len(by_kind[_POSITIONAL])) :]}
     named |= {p.name for p in by_kind[inspect.Parameter.KEYWORD_ONLY]}
     has_room = len(in_order) >= expected or bool(by_kind[inspect.Parameter.VAR_POSITIONAL])
-    by_name = not has_room and (takes_any or {*spec.positional} <= named | {p.name for p in in_order})
+    by_name = not has_room and (
+        takes_any or {*spec.positional} <= named | {p.name for p in in_order}
+    )
     if not has_room and not by_name:
         return f"it takes {len(in_order)} arguments and the event brings {expected}"
     given = {*FACTS, *spec.keywords, *spec.positional}
@@ -302,4 +315,4 @@ def _shape(function: Callable[..., Any], is_bound: bool, spec: EventSpec[...]) -
 
 _EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _POSITIONAL: Final = inspect.Parameter.POSITIONAL_ONLY
-_KINDS: Final = tuple(type(_EITHER))
+_KINDS: Final = tuple(inspect._ParameterKind)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ..events import on_custom_event, on_retry
+from ..events import on_custom_event, on_llm_end, on_retry
 from .lines import Line, LineHandler
 from .rendering import (
     escaped,
@@ -48,7 +48,7 @@ class _Node:
         self.label = label
         self.inputs = inputs
         self.parent = parent
-        self.depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.has_line = False
 
 
@@ -176,7 +176,7 @@ class ConsoleHandler(LineHandler):
 
     def _outcome(self, line: Line) -> str:
         parts = [] if line.duration is None else [f"{line.duration * 1000:.1f} ms"]
-        if line.spec.name == "on_llm_end":
+        if line.spec is on_llm_end:
             usage = usage_of(line.payload[0])
             both = [str(usage[name]) for name in ("input_tokens", "output_tokens") if name in usage]
             if both:
@@ -193,7 +193,7 @@ class ConsoleHandler(LineHandler):
         if self._payloads:
             failure += f": {shown_error(error, _MOST_CHARACTERS)}"
         way = line.origin[line.depth + 1 :]
-        return failure if line.is_origin or not way else f"{failure} from {escaped(' > '.join(way))}"
+        return f"{failure} from {escaped(' > '.join(way))}" if way else failure
 
     def _content(self, line: Line) -> str:
         if not self._payloads or line.spec.phase == "error":
@@ -210,7 +210,7 @@ def _branch(parent: _Node | None) -> str:
 
 
 def _print(tree: _Tree, drawn: str, text: str, around: _Node | None, colour: str = "") -> None:
-    """Print a line that stands in the run *around*, saying so where it would seem to be in another."""
+    """Print a line of the run *around*, and say so where it would seem to be another's."""
     stream = sys.stderr
     if around is not tree.top:
         if around is not None and not drawn.endswith("└─ "):

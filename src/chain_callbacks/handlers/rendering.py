@@ -39,7 +39,7 @@ def shown_error(error: BaseException, limit: int) -> str:
 def _shown(render: Callable[[Any], str], value: Any, limit: int) -> str:
     try:
         text = render(value)
-    except Exception:  # noqa: BLE001  It is the users' object: any of them may raise.
+    except Exception:
         return f"[unprintable: {type(value).__qualname__}]"
     if len(text) <= limit:
         return escaped(text)
@@ -90,7 +90,7 @@ def retry_of(state: Any) -> dict[str, Any]:
         found["attempt"] = attempt
     try:
         error = state.outcome.exception()
-    except Exception:  # noqa: BLE001  Not tenacity's shape, or not failed: no error to name.
+    except Exception:
         return found
     if isinstance(error, BaseException):
         found["error"] = escaped(type(error).__name__)

@@ -28,10 +28,10 @@ def add_run_ids(
     method_name: str,  # noqa: ARG001
     event_dict: MutableMapping[str, Any],
 ) -> MutableMapping[str, Any]:
-    """Return the line with ``run_id`` and ``root_run_id`` of the current run: a structlog processor.
+    """Return the line with ``run_id`` and ``root_run_id`` of the current run.
 
-    ``structlog.configure(processors=[add_run_ids, ...])``. Outside of a run it adds nothing; it
-    never replaces a value that the line has.
+    A structlog processor: ``structlog.configure(processors=[add_run_ids, ...])``. Outside of a run
+    it adds nothing; it never replaces a value that the line has.
     """
     run = _current_run()
     if run is not None:

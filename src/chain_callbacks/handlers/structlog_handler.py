@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from ..dispatch.identity import source
-from ..events import EVENTS, EventSpec, on_custom_event, on_retry
+from ..events import EVENTS, EventSpec, on_custom_event, on_llm_end, on_retry
 from .lines import Line, LineHandler
 from .rendering import (
     escaped,
@@ -68,69 +69,82 @@ class StructlogHandler(LineHandler):
         self._payloads = settings is not None and settings.payloads
         level = "debug" if settings is None else settings.level
         self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
+        # Here and not at the first event, whose run would look slow by the time that it takes.
+        self._structlog = import_module("structlog")
         self._logger: Any = None
         self.mute(*(name for name, spec in EVENTS.items() if _level_of(spec) not in self._levels))
 
     def tell(self, line: Line) -> None:
         """Log one event."""
-        is_failure = line.spec.phase == "error"
         level = _level_of(line.spec)
-        if is_failure and line.status != "error":
+        if line.spec.phase == "error" and line.status != "error":
             level = "info"
-            if level not in self._levels:
-                return
-        fields: dict[str, Any] = {"run_type": line.run_type}
-        if line.spec is on_custom_event:
-            fields["custom_event"] = escaped(str(line.payload[0]))
-        else:
-            fields["run_name"] = escaped(str(line.name))
-        fields["run_id"] = str(line.run_id)
-        if line.parent_run_id is not None:
-            fields["parent_run_id"] = str(line.parent_run_id)
-        fields["root_run_id"] = str(line.root_run_id)
-        if line.duration is not None:
-            fields["duration_ms"] = round(line.duration * 1000, 3)
-        if line.status not in (None, "ok"):
-            fields["status"] = line.status
-        if is_failure:
-            fields.update(self._failure(line))
-        elif line.spec.name == "on_llm_end":
-            fields.update(usage_of(line.payload[0]))
-        elif line.spec is on_retry:
-            fields.update(retry_of(line.payload[0]))
+        if level not in self._levels:
+            return
+        fields = {**_identity(line), **_outcome(line)}
         tags = shown_tags(line.tags, payloads=self._payloads)
         if tags:
             fields["tags"] = tags
-        if self._payloads and not is_failure:
-            for name, value in zip(line.spec.positional, line.payload, strict=True):
-                if name in line.spec.content:
-                    fields[name] = shown(value, _MOST_CHARACTERS)
+        if self._payloads:
+            fields.update(_content(line))
         if self._logger is None:
             self._logger = self._make_logger()
         getattr(self._logger, level)(line.spec.name.removeprefix("on_"), **fields)
 
-    def _failure(self, line: Line) -> dict[str, Any]:
-        error = line.payload[0]
-        fields = {"error": escaped(type(error).__name__), "error_id": str(line.error_id)}
-        if not line.is_origin and line.origin:
-            fields["origin"] = escaped(" > ".join(line.origin))
-        if self._payloads:
-            fields["error_text"] = shown_error(error, _MOST_CHARACTERS)
-        return fields
-
     def _make_logger(self) -> Any:
-        import structlog
-
+        structlog = self._structlog
         if self._renderer == "auto" and structlog.is_configured():
             return structlog.get_logger("chain_callbacks")
         # Each argument is given: what is left out comes from the global configuration.
         return structlog.wrap_logger(
             _Stderr(),
-            processors=[_begin_line, _Render(self._renderer)],
+            processors=[_begin_line, _Render(structlog, self._renderer)],
             wrapper_class=structlog.make_filtering_bound_logger(0),
             context_class=dict,
             cache_logger_on_first_use=True,
         )
+
+
+def _identity(line: Line) -> dict[str, Any]:
+    # `name` and `message` would be refused by a pipeline that ends in `logging` and its `extra`.
+    fields = {"run_type": line.run_type}
+    if line.spec is on_custom_event:
+        fields["custom_event"] = escaped(str(line.payload[0]))
+    else:
+        fields["run_name"] = escaped(str(line.name))
+    fields["run_id"] = str(line.run_id)
+    if line.parent_run_id is not None:
+        fields["parent_run_id"] = str(line.parent_run_id)
+    fields["root_run_id"] = str(line.root_run_id)
+    return fields
+
+
+def _outcome(line: Line) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if line.duration is not None:
+        fields["duration_ms"] = round(line.duration * 1000, 3)
+    if line.status not in (None, "ok"):
+        fields["status"] = line.status
+    if line.spec.phase == "error":
+        fields["error"] = escaped(type(line.payload[0]).__name__)
+        fields["error_id"] = str(line.error_id)
+        if not line.is_origin and line.origin:
+            fields["origin"] = escaped(" > ".join(line.origin))
+    elif line.spec is on_llm_end:
+        fields.update(usage_of(line.payload[0]))
+    elif line.spec is on_retry:
+        fields.update(retry_of(line.payload[0]))
+    return fields
+
+
+def _content(line: Line) -> dict[str, Any]:
+    if line.spec.phase == "error":
+        return {"error_text": shown_error(line.payload[0], _MOST_CHARACTERS)}
+    return {
+        name: shown(value, _MOST_CHARACTERS)
+        for name, value in zip(line.spec.positional, line.payload, strict=True)
+        if name in line.spec.content
+    }
 
 
 def _begin_line(
@@ -145,9 +159,7 @@ def _begin_line(
 class _Render:
     """Chooses the renderer at each line, because ``sys.stderr`` may be another one by then."""
 
-    def __init__(self, renderer: str) -> None:
-        import structlog
-
+    def __init__(self, structlog: Any, renderer: str) -> None:
         self._renderer = renderer
         self._json = structlog.processors.JSONRenderer()
         self._plain = structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)

@@ -9,7 +9,9 @@ from typing import Any, Literal
 from ..policies import UNSTATED, Policy
 from .provenance import Provenance
 
-RowStatus = Literal["active", "merged", "removed", "removes", "none", "unknown", "broken", "refused"]
+RowStatus = Literal[
+    "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused"
+]
 
 
 @dataclass(slots=True, eq=False)

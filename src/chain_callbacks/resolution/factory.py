@@ -237,9 +237,7 @@ def _settings(
         log.warning("%s: %s", name, sentence)
     if model is None:
         return ()
-    return (
-        settings.read(model, name=name, instance=instance, variables=variables, source=source),
-    )
+    return (settings.read(model, name=name, instance=instance, variables=variables, source=source),)
 
 
 def why_no_handler(value: object) -> str | None:
@@ -252,7 +250,8 @@ def why_no_handler(value: object) -> str | None:
         value.close()
         return "it is a coroutine; a provider is called, not awaited"
     if not events_of(value):
-        return f"its type {type(value).__qualname__} has no method of the event table, such as on_chain_start"
+        kind = type(value).__qualname__
+        return f"its type {kind} has no method of the event table, such as on_chain_start"
     return None
 
 

@@ -16,7 +16,7 @@ from ..dispatch.sinks import events_of
 from ..errors import ChainCallbacksError, UnknownHandlerError
 from ..policies import UNSTATED, Policy
 from . import factory
-from .explanation import Row
+from .explanation import Row, RowStatus
 from .names import Entry, Ref
 from .provenance import Provenance
 from .sources import Item
@@ -73,7 +73,7 @@ class _Fold:
     rows: list[Row]
     problems: list[ChainCallbacksError] = field(default_factory=list)
 
-    def lists(self, is_local: bool) -> tuple[list[_Slot], ...]:
+    def lists(self, *, is_local: bool) -> tuple[list[_Slot], ...]:
         # Two lists even where they are equal so far: a later Local makes them differ.
         return (self.here,) if is_local else (self.here, self.down)
 
@@ -107,24 +107,24 @@ def _apply(state: _Fold, item: Item) -> None:
     if isinstance(content, Entry):
         if content.operation == "none":
             state.rows.append(Row(content.text, item.source, "none"))
-            for slots in state.lists(item.is_local):
+            for slots in state.lists(is_local=item.is_local):
                 _clear(slots, item)
             return
         ref = content.ref
         key = factory.identify(ref, source=item.source)
         if content.operation == "remove":
             state.rows.append(Row(content.text, item.source, "removes"))
-            for slots in state.lists(item.is_local):
+            for slots in state.lists(is_local=item.is_local):
                 _remove(slots, key, ref, item)
             return
         row = Row(content.text, item.source, "active", key=str(key), policy=item.policy)
         state.rows.append(row)
-        for slots in state.lists(item.is_local):
+        for slots in state.lists(is_local=item.is_local):
             _add(slots, key, None, UNSTATED, item, row)
     elif isinstance(content, Listener):
         row = replace(_row_of(content), source=item.source)
         state.rows.append(row)
-        for slots in state.lists(item.is_local):
+        for slots in state.lists(is_local=item.is_local):
             _add(slots, content.key, content.handler, content.operator, item, row)
     else:
         text = type(content).__qualname__
@@ -137,7 +137,7 @@ def _apply(state: _Fold, item: Item) -> None:
             events=events_of(content),
         )
         state.rows.append(row)
-        for slots in state.lists(item.is_local):
+        for slots in state.lists(is_local=item.is_local):
             _add(slots, id(content), content, UNSTATED, item, row)
 
 
@@ -180,7 +180,7 @@ def _clear(slots: list[_Slot], item: Item) -> None:
 
 def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
     text = item.content.text if isinstance(item.content, Entry) else type(item.content).__qualname__
-    status = "unknown" if isinstance(error, UnknownHandlerError) else "refused"
+    status: RowStatus = "unknown" if isinstance(error, UnknownHandlerError) else "refused"
     state.rows.append(Row(text, item.source, status, reason=str(error).splitlines()[0]))
     state.problems.append(error)
 
@@ -254,4 +254,3 @@ def _row_of(listener: Listener) -> Row:
         provenance=origin.provenance if isinstance(origin, Origin) else NOWHERE,
         events=events_of(listener.handler),
     )
-

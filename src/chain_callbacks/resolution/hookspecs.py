@@ -21,14 +21,10 @@ hookimpl = HookimplMarker(PROJECT)
 
 
 @hookspec
-def chain_callbacks_handler_created(
-    name: str, handler: object, provenance: Provenance
-) -> None:
+def chain_callbacks_handler_created(name: str, handler: object, provenance: Provenance) -> None:
     """An instance of a named handler was made; it is the one that all runs of the process share."""
 
 
 @hookspec
-def chain_callbacks_plugin_failed(
-    name: str, error: BaseException, provenance: Provenance
-) -> None:
+def chain_callbacks_plugin_failed(name: str, error: BaseException, provenance: Provenance) -> None:
     """A handler that was asked for by name cannot be used."""

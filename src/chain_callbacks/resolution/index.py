@@ -8,11 +8,11 @@ a guard of its own, and only those that offer something to us are looked at twic
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from .names import Ref, handler_name, normalised
 
@@ -85,7 +85,7 @@ def _fingerprint() -> tuple[tuple[str, int], ...]:
     stamped = []
     for entry in sys.path:
         try:
-            stamped.append((entry, os.stat(entry or ".").st_mtime_ns))
+            stamped.append((entry, Path(entry).stat().st_mtime_ns))
         except OSError:
             stamped.append((entry, 0))
     return tuple(stamped)
@@ -94,7 +94,7 @@ def _fingerprint() -> tuple[tuple[str, int], ...]:
 def _distributions() -> Iterator[Distribution]:
     import importlib_metadata
 
-    found = iter(importlib_metadata.distributions())
+    found: Iterator[Any] = iter(importlib_metadata.distributions())
     while True:
         try:
             yield next(found)
@@ -139,7 +139,14 @@ def scan() -> Index:
     return Index(by_name)
 
 
-_cached: tuple[tuple[tuple[str, int], ...], Index] | None = None
+class _Cache:
+    """The last scan, and what the path looked like before it."""
+
+    fingerprint: tuple[tuple[str, int], ...] | None = None
+    index: Index | None = None
+
+
+_cache = _Cache()
 
 
 def index(*, fresh: bool = False) -> Index:
@@ -148,17 +155,17 @@ def index(*, fresh: bool = False) -> Index:
     *fresh* scans again if the path, or a folder on it, has changed since: so a plugin is found
     that was installed meanwhile, and asking for a missing name twice scans once.
     """
-    global _cached
-    if _cached is None or fresh:
+    found = _cache.index
+    if found is None or fresh:
+        # Taken before the scan: what changes during it is seen the next time. No lock: two threads
+        # that scan at once find the same.
         fingerprint = _fingerprint()
-        if _cached is None or _cached[0] != fingerprint:
-            # Taken before the scan: what changes during it is seen the next time. No lock: two
-            # threads that scan at once find the same.
-            _cached = (fingerprint, scan())
-    return _cached[1]
+        if found is None or _cache.fingerprint != fingerprint:
+            found = scan()
+            _cache.index, _cache.fingerprint = found, fingerprint
+    return found
 
 
 def forget() -> None:
     """Have the next question answered by a new scan."""
-    global _cached
-    _cached = None
+    _cache.index = None

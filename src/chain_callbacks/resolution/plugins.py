@@ -49,7 +49,7 @@ def load(candidate: Candidate, *, source: str) -> Provider:
         BrokenPluginError: It cannot be imported, or is no provider.
     """
     try:
-        provider = candidate.entry_point.load()
+        provider: Provider = candidate.entry_point.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A module may call sys.exit(), or raise what it likes.
@@ -111,9 +111,7 @@ def call_hook(hook_name: str, /, **arguments: Any) -> None:
     hook = getattr(plugin_manager().hook, hook_name)
     for implementation in reversed(hook.get_hookimpls()):
         try:
-            implementation.function(
-                *(arguments[argument] for argument in implementation.argnames)
-            )
+            implementation.function(*(arguments[argument] for argument in implementation.argnames))
         except Exception as error:
             log.warning(
                 "The plugin %s failed in %s.", implementation.plugin_name, hook_name, exc_info=error

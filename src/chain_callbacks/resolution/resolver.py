@@ -90,7 +90,9 @@ def _environment_items() -> tuple[list[Item], list[ChainCallbacksError]]:
     for position, part in enumerate(text.split(","), start=1):
         if part.strip():
             try:
-                items.append(Item(parse_entry(part, source=env.NAMES, position=position), env.NAMES))
+                items.append(
+                    Item(parse_entry(part, source=env.NAMES, position=position), env.NAMES)
+                )
             except InvalidNameError as error:
                 problems.append(error)
     return items, problems
@@ -254,7 +256,9 @@ def _silent_here() -> CallbackManager:
     return scope if isinstance(scope, CallbackManager) else NOBODY
 
 
-def explain(runnable: Explained | None = None, *, config: Mapping[str, Any] | None = None) -> Resolution:
+def explain(
+    runnable: Explained | None = None, *, config: Mapping[str, Any] | None = None
+) -> Resolution:
     """Return who would hear *runnable*, or a run that starts here, without running anything.
 
     Nothing raises: what cannot be used is a row that says why. Print the result.
@@ -268,7 +272,7 @@ def explain(runnable: Explained | None = None, *, config: Mapping[str, Any] | No
 
 
 def _trace(own: Attachments | None, runtime: Any) -> Folded:
-    """Fold everything at once, from nothing where no run is around, so that each entry has a row."""
+    """Fold everything at once, from nothing where no run is around: each entry has a row."""
     scope = current.get()
     bound: list[Attachments] = []
     while isinstance(runtime, Layered):
@@ -288,8 +292,11 @@ def _trace(own: Attachments | None, runtime: Any) -> Folded:
         items, problems = _environment_items()
     elif not isinstance(scope, Quiet):
         base = scope.manager.down if isinstance(scope, Run) else scope.down
-    rows = [Row(each.entry, each.source, "refused", reason=str(each)) for each in problems
-            if isinstance(each, InvalidNameError)]
+    rows = [
+        Row(each.entry, each.source, "refused", reason=str(each))
+        for each in problems
+        if isinstance(each, InvalidNameError)
+    ]
     sources = [(layer.callbacks, layer.source) for layer in (*attached, own, *bound) if layer]
     for callbacks, source in (*sources, (runtime, RUNTIME)):
         try:

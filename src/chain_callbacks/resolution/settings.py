@@ -32,13 +32,13 @@ class HandlerSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  The hook has these arguments.
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment only for a handler that is named, never a file in the work folder."""
+        """Read the environment for a handler that is named only, and no file lying about."""
         if not getattr(env_settings, "env_prefix", ""):
             return (init_settings,)
         return (init_settings, env_settings)
@@ -60,7 +60,7 @@ def read(
     """
     prefix = prefix_of(name, instance)
     try:
-        return model(_env_prefix=prefix)
+        return model(_env_prefix=prefix)  # type: ignore[call-arg]  # an author may write __init__
     except ValidationError as error:
         problems = _problems(error, prefix, variables)
     # Outside of the `except`, so that the error has no context, whose input and frames hold values.
@@ -81,9 +81,7 @@ def misspelt(
     )
 
 
-def _problems(
-    error: ValidationError, prefix: str, variables: Mapping[str, str]
-) -> tuple[str, ...]:
+def _problems(error: ValidationError, prefix: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     found = []
     for detail in error.errors(include_input=False, include_context=False, include_url=False):
         where = "__".join(str(part) for part in detail["loc"]).upper()

@@ -99,10 +99,10 @@ def _refuse(value: Any, source: str) -> None:
             source=source,
             reason="callbacks are one name, one handler, a manager, or a flat list of them",
         )
-    reason = why_no_handler(value)
-    if reason is not None:
+    why = why_no_handler(value)
+    if why is not None:
         kind = "a class" if isinstance(value, type) else f"of type {type(value).__qualname__}"
-        raise NotAHandlerError(kind=kind, source=source, reason=reason)
+        raise NotAHandlerError(kind=kind, source=source, reason=why)
 
 
 def key_of(callbacks: Any) -> Any:

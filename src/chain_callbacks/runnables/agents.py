@@ -225,9 +225,7 @@ def _messages(input: Any) -> list[BaseMessage]:
 
 
 def _refused(call: ToolCall, text: str) -> ToolMessage:
-    return ToolMessage(
-        text, tool_call_id=call["id"] or "", name=call["name"], status="error"
-    )
+    return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"], status="error")
 
 
 def _action(call: ToolCall) -> AgentAction:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from ..dispatch.context import current, leave, to_thread
 from ..dispatch.manager import CallbackManager
@@ -25,7 +25,7 @@ from .chunks import Whole, combined
 from .config import RunnableConfig, check, child_config, limits_here
 
 if TYPE_CHECKING:
-    from .composition import RunnableParallel, RunnableSequence
+    from .composition import RunnableSequence
     from .wrappers import RunnableBinding, RunnableRetry, RunnableWithFallbacks
 
 Input = TypeVar("Input")
@@ -91,7 +91,11 @@ class Runnable(Generic[Input, Output]):
         return self.name or type(self).__name__
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r})" if self.name else f"{type(self).__name__}()"
+        return (
+            f"{type(self).__name__}(name={self.name!r})"
+            if self.name
+            else f"{type(self).__name__}()"
+        )
 
     # What a subclass writes.
 
@@ -104,7 +108,9 @@ class Runnable(Generic[Input, Output]):
     def _transform(self, chunks: Iterator[Input], **kwargs: Any) -> Iterator[Output]:
         yield self._invoke(combined(list(chunks)), **kwargs)
 
-    async def _atransform(self, chunks: AsyncIterator[Input], **kwargs: Any) -> AsyncIterator[Output]:
+    async def _atransform(
+        self, chunks: AsyncIterator[Input], **kwargs: Any
+    ) -> AsyncIterator[Output]:
         yield await self._ainvoke(combined([chunk async for chunk in chunks]), **kwargs)
 
     def _is_flowing(self) -> bool:
@@ -365,23 +371,27 @@ class Runnable(Generic[Input, Output]):
                 reason = f"has {len(config)} configs for {len(inputs)} inputs."
                 raise InvalidConfigError(key="", reason=reason)
             return list(config)
-        ids = config.get("run_id") if config else None
+        ids: Any = config.get("run_id") if config else None
         if ids is None or len(inputs) < 1:
             return [config or {}] * len(inputs)
         ids = list(ids) if isinstance(ids, list | tuple) else [ids]
         if len(ids) != len(inputs):
             reason = f"has {len(ids)} ids for {len(inputs)} inputs; pass a list of one an input."
             raise InvalidConfigError(key="run_id", reason=reason)
-        return [{**(config or {}), "run_id": one} for one in ids]  # type: ignore[typeddict-item]
+        return [{**(config or {}), "run_id": one} for one in ids]
 
     # How it is composed.
 
-    def __or__(self, other: Runnable[Any, Other] | Callable[..., Any] | Mapping[str, Any]) -> RunnableSequence[Input, Any]:
+    def __or__(
+        self, other: Runnable[Any, Other] | Callable[..., Any] | Mapping[str, Any]
+    ) -> RunnableSequence[Input, Any]:
         from .composition import RunnableSequence
 
         return RunnableSequence(self, other)
 
-    def __ror__(self, other: Callable[..., Any] | Mapping[str, Any]) -> RunnableSequence[Any, Output]:
+    def __ror__(
+        self, other: Callable[..., Any] | Mapping[str, Any]
+    ) -> RunnableSequence[Any, Output]:
         from .composition import RunnableSequence
 
         return RunnableSequence(other, self)
@@ -398,7 +408,7 @@ class Runnable(Generic[Input, Output]):
         """Return this step with a config that each call adds to; it makes no run of its own."""
         from .wrappers import RunnableBinding
 
-        return RunnableBinding(self, config={**(config or {}), **values})  # type: ignore[typeddict-item]
+        return RunnableBinding(self, config=cast("RunnableConfig", {**(config or {}), **values}))
 
     def bind(self, **kwargs: Any) -> RunnableBinding[Input, Output]:
         """Return this step with keyword arguments that each call passes on to it."""
@@ -465,5 +475,6 @@ def coerced(step: Any) -> Runnable[Any, Any]:
 
         return RunnableLambda(step)
     raise TypeError(
-        f"A {type(step).__name__} cannot be a step of a chain. Pass a runnable, a function or a dict."
+        f"A {type(step).__name__} cannot be a step of a chain. "
+        "Pass a runnable, a function or a dict."
     )

@@ -108,9 +108,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
         """Return what its runs are called: its name, or its class with the keys."""
         return self.name or f"RunnableParallel<{','.join(self.steps)}>"
 
-    def _invoke(
-        self, input: Input, *, run: Run | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
+    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> dict[str, Any]:
         calls = [
             partial(step.invoke, input, child(run, f"map:key:{key}"), **kwargs)
             for key, step in self.steps.items()
@@ -264,5 +262,3 @@ class _AsyncTee(Generic[T]):
                         for each in self._queues:
                             each.append(item)
             yield queue.popleft()
-
-

@@ -67,7 +67,8 @@ def check(config: Mapping[str, Any]) -> None:
     """
     if not isinstance(config, Mapping):
         raise InvalidConfigError(
-            key="", reason=f"is of type {type(config).__name__}; pass a dict such as {{'callbacks': [...]}}."
+            key="",
+            reason=f"is of type {type(config).__name__}; pass a dict: {{'callbacks': [...]}}.",
         )
     if not config.keys() <= _KEYS:
         key = min(map(str, config.keys() - _KEYS))
@@ -84,7 +85,7 @@ def merged(
     bound: RunnableConfig, attachments: Attachments | None, config: RunnableConfig | None
 ) -> RunnableConfig:
     """Return what ``with_config`` bound with what the call says added; neither is changed."""
-    result: RunnableConfig = {**bound, **(config or {})}  # type: ignore[typeddict-item]
+    result: RunnableConfig = {**bound, **(config or {})}
     if config:
         if bound.get("tags") and config.get("tags"):
             result["tags"] = [*(bound["tags"] or ()), *(config["tags"] or ())]

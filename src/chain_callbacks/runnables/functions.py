@@ -157,7 +157,9 @@ class RunnablePassthrough(Runnable[Input, Input]):
     def _transform(self, chunks: Iterator[Input], **kwargs: Any) -> Iterator[Input]:
         yield from chunks
 
-    async def _atransform(self, chunks: AsyncIterator[Input], **kwargs: Any) -> AsyncIterator[Input]:
+    async def _atransform(
+        self, chunks: AsyncIterator[Input], **kwargs: Any
+    ) -> AsyncIterator[Input]:
         async for chunk in chunks:
             yield chunk
 
@@ -174,7 +176,7 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
         self, steps: Mapping[str, Any], *, name: str | None = None, callbacks: Any = None
     ) -> None:
         super().__init__(name=name, callbacks=callbacks)
-        self.mapper = RunnableParallel(steps)
+        self.mapper: RunnableParallel[Any] = RunnableParallel(steps)
 
     def _invoke(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {**_as_dict(input), **self.mapper.invoke(input, None, **kwargs)}

@@ -146,8 +146,9 @@ class ToolSchema:
             try:
                 TypeAdapter(self._annotation_of(parameter)).json_schema()
             except PydanticUserError:
+                shown = str(parameter.replace(default=parameter.empty))
                 return TypeError(
-                    f"The tool {self.name!r} has no schema: '{parameter}' has no form in JSON. "
+                    f"The tool {self.name!r} has no schema: {shown!r} has no form in JSON. "
                     "Annotate it with a type that has one, or bind it with functools.partial."
                 )
         return TypeError(f"The tool {self.name!r} has no schema: its types have no form in JSON.")
@@ -196,7 +197,8 @@ class ToolSchema:
                 checked = self._model.model_validate(dict(arguments))
             except ValidationError as error:
                 names = frozenset(_property_names(self._json_schema))
-                problems += _problems(error.errors(include_url=False, include_input=False), names)
+                errors = error.errors(include_url=False, include_input=False)
+                problems += _problems(errors, arguments, names)
         if problems:
             # Not in the `except` block: the other error holds the values.
             raise ToolArgumentsError(problems=problems, names=[p.name for p in self._taken])
@@ -359,7 +361,9 @@ def _property_names(schema: Any) -> Iterator[str]:
             yield from _property_names(value)
 
 
-def _problems(errors: Iterable[Mapping[str, Any]], names: frozenset[str]) -> list[str]:
+def _problems(
+    errors: Iterable[Mapping[str, Any]], arguments: Any, names: frozenset[str]
+) -> list[str]:
     """Return a sentence for each of pydantic's errors that tells no value."""
     said = []
     for error in errors:
@@ -367,10 +371,28 @@ def _problems(errors: Iterable[Mapping[str, Any]], names: frozenset[str]) -> lis
         if kind == "extra_forbidden" and len(where) == 1:
             said.append(f"{str(where[0])[:100]!r} is no argument of it")
             continue
-        # The key of a dict is as much the caller's as a value is.
-        path = ".".join(str(step) for step in where if isinstance(step, int) or step in names)
-        said.append(f"{path!r} {_complaint(kind, error)}" if path else _complaint(kind, error))
+        path = ".".join(_path(where, arguments, names))
+        said.append(
+            f"{path!r} {_complaint(kind, error)}" if path else f"one {_complaint(kind, error)}"
+        )
     return list(dict.fromkeys(said))
+
+
+def _path(where: Sequence[int | str], value: Any, names: frozenset[str]) -> Iterator[str]:
+    """Yield the steps to a wrong value: positions and names of the schema.
+
+    The key of a dict is as much the caller's as a value is, and pydantic adds steps of its own.
+    """
+    for step in where:
+        is_position = _is_position(step, value)
+        if is_position or step in names:
+            yield str(step)
+        if is_position or (isinstance(value, Mapping) and step in value):
+            value = value[step]
+
+
+def _is_position(step: int | str, value: Any) -> bool:
+    return isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
 
 
 def _complaint(kind: str, error: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ class RunnableBinding(Runnable[Input, Output]):
         config: RunnableConfig | None = None,
     ) -> None:
         super().__init__()
-        config = {**(config or {})}  # type: ignore[typeddict-item]
+        config = {**(config or {})}
         check(config)
         callbacks = config.pop("callbacks", None)
         self.bound = bound
@@ -344,5 +344,3 @@ def _nested(run: Run | None) -> RunnableConfig | None:
 
 def _all_failed(failure: BaseException | None) -> BaseException:
     return failure or RuntimeError("There was nothing to try.")
-
-

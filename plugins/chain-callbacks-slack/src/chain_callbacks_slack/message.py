@@ -85,9 +85,9 @@ def _readable(seconds: float | None) -> str:
     milliseconds = round(seconds * 1000)
     if milliseconds < 1:
         return "under 1 ms"
-    if milliseconds < 1000:  # noqa: PLR2004 - the name says what it is
+    if milliseconds < 1000:
         return f"{milliseconds} ms"
-    if milliseconds < 60_000:  # noqa: PLR2004 - as above
+    if milliseconds < 60_000:
         return f"{milliseconds / 1000:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes:,} min {rest} s"

@@ -104,7 +104,7 @@ class Outbox:
             if self._send is None:
                 self._send = self._connect()
             return self._send(message)
-        except BaseException as error:  # noqa: BLE001 - else `threading.excepthook` shows its text
+        except BaseException as error:
             # Classes alone: the text may hold the URL or the token, and so may the frames.
             cause = getattr(error, "reason", None)
             why = f" ({type(cause).__name__})" if isinstance(cause, BaseException) else ""
@@ -158,4 +158,4 @@ def _close_all() -> None:
 
 def _reset_all() -> None:
     for outbox in list(_outboxes):
-        outbox._reset()  # noqa: SLF001 - it is this module's
+        outbox._reset()

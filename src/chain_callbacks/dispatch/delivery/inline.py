@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 Telling = Generator[Awaitable[Any], Any, None]
 
 
-def tell(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> None:
+def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for."""
     if route.has_async:
         drive(_telling(route, run, arguments, keywords))

@@ -1,0 +1,42 @@
+"""The fixtures of the test kit; pytest finds them through an entry point."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .recorder import RecordingHandler
+
+
+@pytest.fixture
+def recorder() -> RecordingHandler:
+    """A new ``RecordingHandler``, attached to nothing: pass it where callbacks are taken."""
+    from .recorder import RecordingHandler
+
+    return RecordingHandler()
+
+
+@pytest.fixture
+def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs that no handler from outside of the test hears, and that leave none behind.
+
+    The variables ``CHAIN_CALLBACKS...`` are hidden, handlers that were made from names are made
+    anew, and what the test registers is forgotten after it.
+    """
+    from ..dispatch.delivery import failures
+    from ..resolution import factory
+
+    for name in [name for name in os.environ if name.upper().startswith("CHAIN_CALLBACKS")]:
+        monkeypatch.delenv(name)
+    registered = dict(factory._registered)
+    factory.reset()
+    failures.reset()
+    yield
+    factory._registered.clear()
+    factory._registered.update(registered)
+    factory.reset()
+    failures.reset()

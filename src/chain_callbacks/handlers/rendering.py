@@ -89,7 +89,7 @@ def retry_of(state: Any) -> dict[str, Any]:
     if isinstance(attempt, int):
         found["attempt"] = attempt
     try:
-        error = state.outcome.exception()
+        error = state.outcome.exception(timeout=0)
     except Exception:
         return found
     if isinstance(error, BaseException):

@@ -44,7 +44,7 @@ class BaseTool(Runnable[Any, Any]):
 
     def get_name(self) -> str:
         """Return what its runs, and a model, call it."""
-        return self.name or self.schema.name
+        return self.name or type(self).__name__
 
     @property
     def args(self) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _lines(
     number = f"#{run.number} " if ids else ""
     yield f"{'  ' * depth}{number}{_described(run)}"
     for child in _in_order(children.get(run.id, ())):
-        yield from _lines(child, children, depth + 1, ids)
+        yield from _lines(child, children, depth + 1, ids=ids)
 
 
 def _described(run: RunSummary) -> str:

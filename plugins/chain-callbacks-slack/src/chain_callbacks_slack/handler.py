@@ -88,7 +88,6 @@ def _connect(settings: SlackSettings) -> Send:
     }
     if settings.webhook_url:
         webhook = WebhookClient(settings.webhook_url.get_secret_value(), **options)
-        webhook.proxy = None  # urllib reads the proxy variables too, and honours NO_PROXY.
 
         def send(message: Message) -> str | None:
             response = webhook.send(text=message.text, blocks=message.blocks, unfurl_links=False)
@@ -100,7 +99,6 @@ def _connect(settings: SlackSettings) -> Send:
 
     token = settings.token.get_secret_value() if settings.token else None
     client = WebClient(token, settings.api_url, **options)
-    client.proxy = None  # As above.
 
     def post(message: Message) -> str | None:
         try:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from .policies import Local, policy
     from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
-    from .resolution.resolver import attached, current_manager, explain, resolve
+    from .resolution.resolver import (
+        attached,
+        check,
+        current_manager,
+        explain,
+        reload,
+        requested,
+        resolve,
+    )
     from .resolution.settings import HandlerSettings
     from .runnables.tracing import traced
 
@@ -35,11 +43,14 @@ __all__ = [
     "Local",
     "UnknownHandlerError",
     "attached",
+    "check",
     "current_manager",
     "explain",
     "hookimpl",
     "policy",
     "register",
+    "reload",
+    "requested",
     "resolve",
     "submit",
     "to_thread",
@@ -56,11 +67,14 @@ _MODULES = {
     "Local": "policies",
     "UnknownHandlerError": "errors",
     "attached": "resolution.resolver",
+    "check": "resolution.resolver",
     "current_manager": "resolution.resolver",
     "explain": "resolution.resolver",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.factory",
+    "reload": "resolution.resolver",
+    "requested": "resolution.resolver",
     "resolve": "resolution.resolver",
     "submit": "dispatch.context",
     "to_thread": "dispatch.context",

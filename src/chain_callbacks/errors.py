@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 
 def quoted(values: Iterable[str]) -> str:
@@ -278,3 +278,51 @@ class RecursionLimitError(ChainCallbacksError, RecursionError):
             name=name,
             limit=limit,
         )
+
+
+class SettingsError(ChainCallbacksError, ValueError):
+    """A setting of the framework itself is wrong: a variable, or the file that one points to.
+
+    *problems* has one sentence each.
+    """
+
+    problems: tuple[str, ...]
+
+    def __init__(self, *, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The configuration is wrong: {'; '.join(problems)}.", problems=tuple(problems)
+        )
+
+
+class PolicyPluginError(ChainCallbacksError):
+    """A plugin that enforces something cannot do so; nothing is resolved without it."""
+
+    plugin: str
+    reason: str
+
+    def __init__(self, *, plugin: str, reason: str) -> None:
+        super().__init__(
+            f"The policy plugin {plugin!r} cannot be used: {reason}. CHAIN_CALLBACKS_PLUGINS asks "
+            "for it, and nothing is resolved without it. Mend it, or take the name out.",
+            plugin=plugin,
+            reason=reason,
+        )
+
+
+class ConfigurationErrors(ExceptionGroup[ChainCallbacksError], ChainCallbacksError):  # noqa: N818
+    """All that is wrong with a configuration at once; ``exceptions`` has one error each."""
+
+    def __new__(cls, problems: Sequence[ChainCallbacksError]) -> Self:
+        count = len(problems)
+        message = f"{count} thing{'s are' if count > 1 else ' is'} wrong with the handlers"
+        return super().__new__(cls, message, problems)
+
+    def __init__(self, problems: Sequence[ChainCallbacksError]) -> None:
+        Exception.__init__(self, problems)
+
+    def derive(self, excs: Sequence[Any], /) -> Any:
+        """Return a group of some of these errors: what ``except*`` and ``split`` make."""
+        return ConfigurationErrors(excs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConfigurationErrors, (self.exceptions,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import textwrap
 import threading
@@ -168,13 +169,11 @@ def test_payloads_are_not_shown_by_default(capsys: pytest.CaptureFixture[str]) -
 def test_payloads_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     """With `payloads` a line ends with what went in and what came out, long values cut."""
     handler = ConsoleHandler(ConsoleSettings(payloads=True))
-    with (
-        pytest.raises(ValueError, match="why"),
-        CallbackManager([handler], tags=["prod"]).run("chain", "job", {"x": 1}) as job,
-    ):
-        with job.get_child().run("tool", "search", "a" * 201) as tool:
-            tool.end("found\n")
-        raise ValueError("why")
+    job = CallbackManager([handler], tags=["prod"]).run("chain", "job", {"x": 1})
+    job.start(*job.payload)
+    with job.get_child().run("tool", "search", "a" * 201) as tool:
+        tool.end("found\n")
+    job.fail(ValueError("why"))
     expected = f"""
         ┌─ chain job [prod]  inputs={{'x': 1}}
         ├─ tool search [prod]  1.0 ms  input_str={"a" * 200}... [201 characters]  output=found\\n
@@ -188,24 +187,22 @@ def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) 
     evil = "a\n└─ forged\x1b[31m\x9b31m\u202e\u2028"
     error = type(evil, (Exception,), {})(evil)
     handler = ConsoleHandler(ConsoleSettings(payloads=True))
-    with (
-        pytest.raises(type(error)),
-        CallbackManager([handler], tags=[evil]).run("chain", evil, evil) as job,
-        job.get_child().run("tool", evil, evil) as tool,
-    ):
-        tool.on_custom_event(evil, evil)
-        raise error
+    job = started(CallbackManager([handler], tags=[evil]), "chain", evil)
+    tool = started(job.child, "tool", evil)
+    tool.on_custom_event(evil, evil)
+    tool.end(evil)
+    job.fail(error)
     written = shown(capsys)
     assert len(written.splitlines()) == 5
     assert written.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
-    ("stream", "no_color", "has_colours"),
-    [(Terminal, "", True), (Terminal, "1", False), (io.StringIO, "", False)],
+    ("stream", "no_color", "expected"),
+    [(Terminal, "", {"\x1b[2m", "\x1b[31m"}), (Terminal, "1", set()), (io.StringIO, "", set())],
 )
 def test_colours_are_for_terminals(
-    monkeypatch: pytest.MonkeyPatch, stream: Any, no_color: str, has_colours: bool
+    monkeypatch: pytest.MonkeyPatch, stream: Any, no_color: str, expected: set[str]
 ) -> None:
     """A file gets none, nor does who has set `NO_COLOR`."""
     stderr = stream()
@@ -213,8 +210,7 @@ def test_colours_are_for_terminals(
     monkeypatch.setenv("NO_COLOR", no_color)
     with pytest.raises(ValueError, match="x"):
         run_job(ConsoleHandler(), ValueError("x"))
-    assert has_colours is ("\x1b[31m" in stderr.getvalue())
-    assert has_colours is ("\x1b" in stderr.getvalue())
+    assert expected == {*re.findall("\x1b[^m]*m", stderr.getvalue())} - {"\x1b[0m"}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
@@ -256,17 +252,19 @@ def test_a_line_of_another_branch_says_whose_it_is(capsys: pytest.CaptureFixture
     one.end()
     two.end()
     left.end()
+    started(right.child, "tool", "three").end()
     right.end()
     job.end()
     expected = """
         ┌─ chain job
         ├─┬ chain both [map:key:left]
-        ├─┬ chain both [map:key:right]  (of chain job)
+        ├─┬ chain both [map:key:right]
         │ ├─ tool one  2.0 ms  (of chain both [map:key:left])
         │ ├─ tool two  2.0 ms  (of chain both [map:key:right])
         │ └─ chain both [map:key:left]  6.0 ms
-        │ └─ chain both [map:key:right]  6.0 ms
-        └─ chain job  9.0 ms
+        │ ├─ tool three  1.0 ms  (of chain both [map:key:right])
+        │ └─ chain both [map:key:right]  8.0 ms
+        └─ chain job  11.0 ms
     """
     assert drawn(expected) == shown(capsys)
 
@@ -353,6 +351,44 @@ def test_threads_share_a_handler(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 8 * 50 * 6
     assert sum("chain job  " in line for line in lines) == 8 * 50
     assert (handler._trees, handler._open_runs) == ({}, 0)
+
+
+def test_a_line_is_printed_under_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other thread prints, or changes the tree, while a line is on its way."""
+    handler = ConsoleHandler()
+    were_locked = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            were_locked.append(handler._lock.locked())
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    run_job(handler)
+    assert were_locked == [True] * 6
+
+
+def test_a_line_after_one_of_an_outer_run_says_whose_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A run without nested runs that ends in between does not seem to have some."""
+    job = started(CallbackManager([ConsoleHandler()]), "chain", "job")
+    left = started(job.child, "chain", "left")
+    started(left.child, "tool", "one").end()
+    started(job.child, "chain", "right").end()
+    started(left.child, "tool", "two").end()
+    left.end()
+    job.end()
+    expected = """
+        ┌─ chain job
+        ├─┬ chain left
+        │ ├─ tool one  1.0 ms
+        ├─ chain right  1.0 ms
+        │ ├─ tool two  1.0 ms  (of chain left)
+        │ └─ chain left  7.0 ms
+        └─ chain job  9.0 ms
+    """
+    assert drawn(expected) == shown(capsys)
 
 
 def test_tokens_and_what_other_lines_tell_are_not_listened_for() -> None:

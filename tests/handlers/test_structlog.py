@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
-from chain_callbacks.resolution.settings import read
+from chain_callbacks.resolution import factory
+from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.testing import FakeClock, deterministic
 
 
@@ -119,9 +121,9 @@ def test_the_console_renderer_has_the_same_fields_in_the_same_order(
     ]
 
 
-@pytest.mark.parametrize(("no_color", "has_colours"), [("", True), ("1", False)])
+@pytest.mark.parametrize(("no_color", "expected"), [("", "\x1b["), ("1", "")])
 def test_a_terminal_gets_the_console_renderer(
-    monkeypatch: pytest.MonkeyPatch, no_color: str, has_colours: bool
+    monkeypatch: pytest.MonkeyPatch, no_color: str, expected: str
 ) -> None:
     """`auto` renders for people where they watch, in colours unless `NO_COLOR` is set."""
     terminal = Terminal()
@@ -129,8 +131,9 @@ def test_a_terminal_gets_the_console_renderer(
     monkeypatch.setenv("NO_COLOR", no_color)
     with CallbackManager([StructlogHandler()]).run("chain", "job", 1):
         pass
-    assert not terminal.getvalue().startswith("{")
-    assert has_colours is ("\x1b[" in terminal.getvalue())
+    assert "run_name" in terminal.getvalue()
+    assert '"run_name"' not in terminal.getvalue()
+    assert expected == "".join(re.findall(r"\x1b\[", terminal.getvalue())[:1])
 
 
 def test_stderr_is_the_one_at_the_time_of_the_event(
@@ -265,12 +268,10 @@ def test_control_characters_are_written_out(
     error = type(evil, (Exception,), {})(evil)
     handler = StructlogHandler(StructlogSettings(renderer=renderer, payloads=True))
     manager = CallbackManager([handler])
-    with (
-        pytest.raises(type(error)),
-        manager.run("chain", evil, evil, tags=[evil]) as run,
-    ):
-        run.on_custom_event(evil, evil)
-        raise error
+    run = manager.run("chain", evil, evil, tags=[evil])
+    run.start(*run.payload)
+    run.on_custom_event(evil, evil)
+    run.fail(error)
     written = capsys.readouterr().err
     assert len(written.splitlines()) == 3
     assert written.replace("\n", "").isprintable()
@@ -399,15 +400,19 @@ def test_a_handler_without_settings_loads_no_pydantic() -> None:
     assert loaded.isdisjoint({"pydantic", "pydantic_settings"})
 
 
-def test_settings_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment_in_any_case(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`LEVEL=INFO` is what people write."""
-    variables = {"level": "INFO", "renderer": "Json", "payloads": "true"}
-    for name, value in variables.items():
-        monkeypatch.setenv(f"CHAIN_CALLBACKS_STRUCTLOG__{name.upper()}", value)
-    settings = read(
-        StructlogSettings, name="structlog", instance=None, variables=variables, source="test"
-    )
-    assert settings == StructlogSettings(level="info", renderer="json", payloads=True)
+    monkeypatch.setattr(factory, "_registered", {"lines": StructlogHandler})
+    monkeypatch.setenv("CHAIN_CALLBACKS_LINES__LEVEL", "INFO")
+    monkeypatch.setenv("CHAIN_CALLBACKS_LINES__RENDERER", "Json")
+    monkeypatch.setenv("CHAIN_CALLBACKS_LINES__PAYLOADS", "true")
+    factory.reset()
+    with resolve("lines").manager.run("chain", "job", 1) as run:
+        run.end("z")
+    factory.reset()
+    assert [("chain_end", "z")] == [(line["event"], line["outputs"]) for line in lines(capsys)]
 
 
 def test_a_retry_names_its_attempt_and_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -417,7 +422,6 @@ def test_a_retry_names_its_attempt_and_error(capsys: pytest.CaptureFixture[str])
         run.on_retry(SimpleNamespace(attempt_number=2, outcome=outcome))
         run.on_retry("another shape")
     found = lines(capsys)
-    assert ("warning", "retry", 2, "ValueError") == (
-        *(found[1][name] for name in ("level", "event", "attempt", "error")),
-    )
+    expected = ["warning", "retry", 2, "ValueError"]
+    assert expected == [found[1][name] for name in ("level", "event", "attempt", "error")]
     assert "attempt" not in found[2]

@@ -53,14 +53,14 @@ class _Node:
 
 
 class _Tree:
-    """The open runs of one root. *top* is the run that the next line would seem to be nested in."""
+    """The open runs of one root; *latest* is what was last drawn at each depth."""
 
-    __slots__ = ("is_named", "nodes", "root_run_id", "top")
+    __slots__ = ("is_named", "latest", "nodes", "root_run_id")
 
     def __init__(self, root_run_id: UUID) -> None:
         self.root_run_id = root_run_id
         self.nodes: dict[UUID, _Node] = {}
-        self.top: _Node | None = None
+        self.latest: dict[int, _Node] = {}
         self.is_named = False
 
 
@@ -128,7 +128,6 @@ class ConsoleHandler(LineHandler):
         colour = _COLOURS.get(line.status or "", "")
         if node.has_line:
             _print(tree, "│ " * node.depth + "└─ ", text + self._content(line), node, colour)
-            tree.top = node.parent
         else:
             text += node.inputs + self._content(line)
             _print(tree, _branch(node.parent), text, node.parent, colour)
@@ -150,7 +149,7 @@ class ConsoleHandler(LineHandler):
             self._print_start(tree, node.parent)
             drawn = "│ " * node.parent.depth + "├─┬ "
         _print(tree, drawn, node.label + node.inputs, node.parent)
-        tree.top = node
+        tree.latest[node.depth] = node
 
     def _note(self, tree: _Tree, line: Line) -> None:
         """Print what a run tells while it goes on, as if it were a run in it."""
@@ -212,10 +211,11 @@ def _branch(parent: _Node | None) -> str:
 def _print(tree: _Tree, drawn: str, text: str, around: _Node | None, colour: str = "") -> None:
     """Print a line of the run *around*, and say so where it would seem to be another's."""
     stream = sys.stderr
-    if around is not tree.top:
-        if around is not None and not drawn.endswith("└─ "):
+    if around is not None and tree.latest.get(around.depth) is not around:
+        tree.latest[around.depth] = around
+        if not drawn.endswith("└─ "):  # The end of a run says which one it is.
             text += f"  (of {around.label})"
-        tree.top = around
+    tree.latest.pop(0 if around is None else around.depth + 1, None)
     if tree.is_named:
         drawn = f"{str(tree.root_run_id)[-6:]} {drawn}"
     if not _can_draw(getattr(stream, "encoding", None) or "utf-8"):

@@ -12,7 +12,20 @@ NAMES: Final = "CHAIN_CALLBACKS"
 _raw: Final[Mapping[Any, Any]] = getattr(os.environ, "_data", os.environ)
 _encode: Final[Callable[[str], Any]] = getattr(os.environ, "encodekey", lambda name: name)
 
-CORE: Final = (NAMES,)
+CORE: Final = tuple(
+    NAMES + suffix
+    for suffix in (
+        "",
+        "_REQUIRE",
+        "_ALLOW",
+        "_DENY",
+        "_DISABLED",
+        "_STRICT",
+        "_PLUGINS",
+        "_CONFIG",
+        "_SECRETS_DIR",
+    )
+)
 """The variables of the framework itself; a change of one is seen by the next root run."""
 
 _core_keys: Final = tuple(_encode(name) for name in CORE)
@@ -26,6 +39,23 @@ def fingerprint() -> tuple[Any, ...]:
     """
     get = _raw.get
     return tuple([get(key) for key in _core_keys])
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """Return the variables that begin as ours do and are none of the framework's, nor a handler's.
+
+    A handler's have two underscores in them, which is how a misspelt one is told apart.
+    """
+    begins = f"{NAMES}_"
+    return tuple(
+        sorted(
+            variable
+            for variable in os.environ
+            if variable.startswith(begins)
+            and variable not in CORE
+            and "__" not in variable[len(begins) :].strip("_")
+        )
+    )
 
 
 def prefix_of(name: str, instance: str | None = None) -> str:

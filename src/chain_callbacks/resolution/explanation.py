@@ -10,7 +10,7 @@ from ..policies import UNSTATED, Policy
 from .provenance import Provenance
 
 RowStatus = Literal[
-    "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused"
+    "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused", "denied"
 ]
 
 

@@ -6,28 +6,34 @@ import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..dispatch.sinks import check, events_of
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
+    HandlerSignatureError,
+    InvalidNameError,
     NotAHandlerError,
     UnknownHandlerError,
     UnknownInstanceError,
 )
 from ..handler import BaseCallbackHandler
-from ..policies import POLICIES, UNSTATED, Policy, parse_policy
+from ..policies import Policy
+from . import environment as env
 from . import plugins
-from .environment import instances_of, prefix_of, variables_of
+from .given import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_entry
+from .operator import forget as forget_operator
+from .operator import operator
 from .provenance import Provenance
 
 log = logging.getLogger("chain_callbacks")
 
-REGISTERED = "(registered)"
+REGISTERED: Final = "(registered)"
+FROM_FILE: Final = "(file)"
 
 
 class Key(NamedTuple):
@@ -67,8 +73,6 @@ def register(name: str, provider: Callable[..., Any]) -> None:
     """
     entry = parse_entry(name, source="register()")
     if entry.operation != "add" or entry.ref.instance or entry.ref.distribution:
-        from ..errors import InvalidNameError
-
         raise InvalidNameError(entry=name, position=1, source="register()")
     if not callable(provider):
         raise NotAHandlerError(
@@ -114,16 +118,32 @@ def identify(ref: Ref, *, source: str) -> Key:
             that instance.
         AmbiguousHandlerError: More than one distribution offers it.
     """
-    if ref.name in _registered and ref.distribution in (None, REGISTERED):
+    if ref.distribution is None and _class_in_file(ref.name, ref.instance) is not None:
+        distribution = FROM_FILE
+    elif ref.distribution is None and ref.name in _registered:
         distribution = REGISTERED
     else:
         distribution = _candidate(ref, source).distribution
     instance = ref.instance or DEFAULT_INSTANCE
     if instance != DEFAULT_INSTANCE and instance not in instances_of(ref.name):
         raise UnknownInstanceError(
-            name=str(ref), source=source, variable=prefix_of(ref.name, instance)
+            name=str(ref), source=source, variable=env.prefix_of(ref.name, instance)
         )
     return Key(distribution, ref.name, instance)
+
+
+def instances_of(name: str) -> tuple[str, ...]:
+    """Return the named instances that the environment and the file configure, sorted."""
+    return tuple(sorted({*env.instances_of(name), *operator().instances_of(name)}))
+
+
+def _class_in_file(name: str, instance: str | None) -> str | None:
+    """Return the class that the operator's file names for a handler: of its own, or the plain's."""
+    word = operator()
+    for section in (word.section(name, instance), word.section(name, None)):
+        if isinstance(section.get("class"), str):
+            return str(section["class"])
+    return None
 
 
 def _candidate(ref: Ref, source: str) -> Candidate:
@@ -156,7 +176,7 @@ def live(key: Key, *, source: str) -> Live:
     if found is not None:
         return found
     candidate = None
-    if key.distribution != REGISTERED:
+    if key.distribution not in (REGISTERED, FROM_FILE):
         candidate = _candidate(Ref(key.name, None, normalised(key.distribution)), source)
     provenance = plugins.provenance_of(candidate)
     try:
@@ -179,33 +199,38 @@ def live(key: Key, *, source: str) -> Live:
 
 
 def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
-    if candidate is None:
+    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
+    given = Given(key.name, instance)
+    if candidate is not None:
+        provider = plugins.load(candidate, source=source)
+    elif key.distribution == REGISTERED:
         provider = _registered[key.name]
     else:
-        provider = plugins.load(candidate, source=source)
-    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
-    variables = variables_of(key.name, instance)
-    stated = {field: variables[field] for field in POLICIES if field in variables}
-    prefix = prefix_of(key.name, instance)
-    operator = UNSTATED
-    if stated:
-        operator = parse_policy(stated, source=f"{prefix}{next(iter(stated)).upper()}")
-    own = {field: value for field, value in variables.items() if field not in POLICIES}
-    arguments = _settings(provider, key.name, instance, own, source)
+        provider = plugins.load_class(
+            _class_in_file(key.name, instance) or "", name=str(key), source=source
+        )
+    stated = parse_policies(given)
+    arguments, keywords = given.for_provider(
+        provider, takes_keywords=key.distribution == FROM_FILE, source=source
+    )
     reason: str | None = None
     cause: BaseException | None = None
     handler: object = None
     try:
-        handler = provider(*arguments)
+        handler = provider(*arguments, **keywords)
         reason = why_no_handler(handler)
         if reason is None:
             check(handler)
     except KeyboardInterrupt:
         raise
+    except HandlerSignatureError as error:
+        reason = str(error)
     except BaseException as error:
         # Its text may quote a setting, its frames hold them: the class is all that is passed on.
         reason = f"making it raised {type(error).__name__}"
-        cause = error if not own else None
+        cause = None if given.has_values else error
+    # No frame of a traceback shall show them.
+    del arguments, keywords
     if reason is not None:
         raise BrokenPluginError(
             name=str(key),
@@ -215,29 +240,7 @@ def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source:
             version=provenance.version,
             location=provenance.location,
         ) from cause
-    return Live(handler, operator, provenance)
-
-
-def _settings(
-    provider: object, name: str, instance: str | None, variables: dict[str, str], source: str
-) -> tuple[Any, ...]:
-    model = getattr(provider, "settings_model", None)
-    if isinstance(model, str):
-        if not variables:
-            return ()  # All its fields have defaults: pydantic stays where it is.
-        module, _, attribute = model.partition(":")
-        from importlib import import_module
-
-        model = getattr(import_module(module), attribute)
-    if model is None and not variables:
-        return ()
-    from . import settings
-
-    for sentence in settings.misspelt(model, prefix_of(name, instance), variables):
-        log.warning("%s: %s", name, sentence)
-    if model is None:
-        return ()
-    return (settings.read(model, name=name, instance=instance, variables=variables, source=source),)
+    return Live(handler, stated, provenance)
 
 
 def why_no_handler(value: object) -> str | None:
@@ -255,8 +258,22 @@ def why_no_handler(value: object) -> str | None:
     return None
 
 
+def live_handlers() -> dict[str, object]:
+    """Return the named handlers that were made in this process, by name."""
+    return {str(key): found.handler for key, found in tuple(_live.items())}
+
+
 def reset() -> None:
-    """Forget instances and the index, so that both are made anew: for tests and reloading."""
+    """Close the live handlers and forget them, the index and the file: all is made anew."""
+    closing = [found.handler for found in tuple(_live.values())]
     _live.clear()
     forget()
+    forget_operator()
     _changes.count += 1
+    for handler in closing:
+        close = getattr(handler, "close", None)
+        if callable(close):
+            try:
+                close()
+            except Exception as error:
+                log.warning("Closing %s failed.", type(handler).__qualname__, exc_info=error)

@@ -13,11 +13,20 @@ from typing import Final, NamedTuple
 
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.sinks import events_of
-from ..errors import ChainCallbacksError, UnknownHandlerError
+from ..errors import (
+    AmbiguousHandlerError,
+    ChainCallbacksError,
+    HandlerDeniedError,
+    PolicyPluginError,
+    UnknownHandlerError,
+)
 from ..policies import UNSTATED, Policy
-from . import factory
+from . import factory, policy_plugins
+from .environment import NAMES
 from .explanation import Row, RowStatus
 from .names import Entry, Ref
+from .operator import operator
+from .policy_plugins import Proposal
 from .provenance import Provenance
 from .sources import Item
 
@@ -43,6 +52,7 @@ class _Slot:
     origin: Origin
     row: Row
     listener: Listener | None = None
+    is_required: bool = False
 
     def as_listener(self) -> Listener:
         if self.listener is not None:
@@ -79,7 +89,13 @@ class _Fold:
 
 
 def fold(base: Routes, items: Sequence[Item]) -> Folded:
-    """Return *items* folded onto *base*, in their order; what is wrong is collected, not raised."""
+    """Return *items* folded onto *base*, in their order; what is wrong is collected, not raised.
+
+    After them come the policy plugins' changes, and then what the operator requires.
+
+    Raises:
+        PolicyPluginError: One of the plugins is missing or failed: nothing is resolved then.
+    """
     rows = [_row_of(listener) for listener in base.listeners]
     state = _Fold(
         [_slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
@@ -91,6 +107,14 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
             _apply(state, item)
         except ChainCallbacksError as error:
             _refused(state, item, error)
+    for change in policy_plugins.changes_to(Proposal(_named(state.here), _handlers(state.here))):
+        try:
+            _apply(state, change.item)
+        except ChainCallbacksError as error:
+            # What a plugin that enforces something wants cannot be had.
+            raise PolicyPluginError(plugin=change.plugin, reason=str(error)) from error
+    for entry in operator().require:
+        _require(state, entry)
     _make(state)
     for slots in (state.here, state.down):
         _merge_objects(slots)
@@ -104,41 +128,76 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
 
 def _apply(state: _Fold, item: Item) -> None:
     content = item.content
+    lists = state.lists(is_local=item.is_local)
     if isinstance(content, Entry):
-        if content.operation == "none":
-            state.rows.append(Row(content.text, item.source, "none"))
-            for slots in state.lists(is_local=item.is_local):
-                _clear(slots, item)
-            return
-        ref = content.ref
-        key = factory.identify(ref, source=item.source)
-        if content.operation == "remove":
-            state.rows.append(Row(content.text, item.source, "removes"))
-            for slots in state.lists(is_local=item.is_local):
-                _remove(slots, key, ref, item)
-            return
-        row = Row(content.text, item.source, "active", key=str(key), policy=item.policy)
-        state.rows.append(row)
-        for slots in state.lists(is_local=item.is_local):
-            _add(slots, key, None, UNSTATED, item, row)
-    elif isinstance(content, Listener):
+        _apply_entry(state, item, content, lists)
+        return
+    if isinstance(content, Listener):
         row = replace(_row_of(content), source=item.source)
-        state.rows.append(row)
-        for slots in state.lists(is_local=item.is_local):
-            _add(slots, content.key, content.handler, content.operator, item, row)
+        key, handler, operators = content.key, content.handler, content.operator
     else:
         text = type(content).__qualname__
         row = Row(
-            text,
-            item.source,
-            "active",
-            key=text,
-            policy=item.policy,
-            events=events_of(content),
+            text, item.source, "active", key=text, policy=item.policy, events=events_of(content)
         )
+        key, handler, operators = id(content), content, UNSTATED
+    state.rows.append(row)
+    for slots in lists:
+        _add(slots, key, handler, operators, item, row)
+
+
+def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[_Slot], ...]) -> None:
+    if entry.operation == "none":
+        state.rows.append(Row(entry.text, item.source, "none"))
+        for slots in lists:
+            _clear(slots, item)
+        return
+    key = factory.identify(entry.ref, source=item.source)
+    if entry.operation == "remove":
+        state.rows.append(Row(entry.text, item.source, "removes"))
+        for slots in lists:
+            _remove(slots, key, entry.ref, item)
+        return
+    rule = operator().rule_against(entry.ref)
+    if rule is not None:
+        raise HandlerDeniedError(name=str(entry.ref), source=item.source, rule=rule)
+    row = Row(entry.text, item.source, "active", key=str(key), policy=item.policy)
+    state.rows.append(row)
+    for slots in lists:
+        _add(slots, key, None, UNSTATED, item, row)
+
+
+def _require(state: _Fold, entry: Entry) -> None:
+    """Put in what the operator requires, and undo what code stated for it."""
+    source = f"{NAMES}_REQUIRE"
+    key = factory.identify(entry.ref, source=source)
+    row = Row(entry.text, source, "active", key=str(key))
+    is_new = False
+    for slots in (state.here, state.down):
+        for slot in slots:
+            if slot.key == key:
+                if slot.policy != UNSTATED:
+                    slot.policy, slot.listener = UNSTATED, None
+                    slot.row.policy = UNSTATED
+                slot.is_required = True
+                break
+        else:
+            is_new = True
+            slot = _Slot(key, None, UNSTATED, UNSTATED, Origin(entry.text, source), row)
+            slot.is_required = True
+            slots.append(slot)
+    if is_new:
         state.rows.append(row)
-        for slots in state.lists(is_local=item.is_local):
-            _add(slots, id(content), content, UNSTATED, item, row)
+
+
+def _named(slots: Iterable[_Slot]) -> tuple[str, ...]:
+    return tuple(
+        str(slot.key) if isinstance(slot.key, factory.Key) else slot.row.text for slot in slots
+    )
+
+
+def _handlers(slots: Iterable[_Slot]) -> tuple[object | None, ...]:
+    return tuple(slot.handler for slot in slots)
 
 
 def _add(
@@ -180,7 +239,11 @@ def _clear(slots: list[_Slot], item: Item) -> None:
 
 def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
     text = item.content.text if isinstance(item.content, Entry) else type(item.content).__qualname__
-    status: RowStatus = "unknown" if isinstance(error, UnknownHandlerError) else "refused"
+    status: RowStatus = "refused"
+    if isinstance(error, UnknownHandlerError | AmbiguousHandlerError):
+        status = "unknown"
+    elif isinstance(error, HandlerDeniedError):
+        status = "denied"
     state.rows.append(Row(text, item.source, status, reason=str(error).splitlines()[0]))
     state.problems.append(error)
 
@@ -205,6 +268,9 @@ def _make(state: _Fold) -> None:
             slot.row.operator = result.operator
             slot.row.events = events_of(result.handler)
         else:
+            if slot.is_required:
+                # It is there to see everything: nothing runs that it would not see.
+                raise result
             slot.row.status = "broken"
             slot.row.reason = getattr(result, "reason", str(result))
     for slots in (state.here, state.down):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
+    from .policy_plugins import Proposal
     from .provenance import Provenance
 
 PROJECT: Final = "chain_callbacks"
@@ -18,6 +19,15 @@ PROJECT: Final = "chain_callbacks"
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 """Marks a function of a plugin as the implementation of a hook."""
+
+
+@hookspec
+def chain_callbacks_resolved(resolution: Proposal) -> None:
+    """Who would listen was resolved; called once for each distinct list, before handlers are made.
+
+    A policy plugin adds an audit handler, takes one out, or moves one. Only those listed in
+    ``CHAIN_CALLBACKS_PLUGINS`` are sure to be asked.
+    """
 
 
 @hookspec

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokenPluginError
 from .provenance import Provenance
+from .requirements import admits, own_version, specifier_for
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -48,25 +49,84 @@ def load(candidate: Candidate, *, source: str) -> Provider:
     Raises:
         BrokenPluginError: It cannot be imported, or is no provider.
     """
-    try:
-        provider: Provider = candidate.entry_point.load()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # A module may call sys.exit(), or raise what it likes.
-        cause: BaseException | None = error
-    else:
-        cause = None
-    if cause is not None:
-        raise broken(candidate, source, describe(cause)) from cause
+    provider = _imported(candidate, source)
     if isinstance(provider, ModuleType):
-        raise broken(
-            candidate, source, f"{candidate.value!r} is a module with hooks and makes no handler"
-        )
+        reason = f"{candidate.value!r} is a module with hooks: list it in CHAIN_CALLBACKS_PLUGINS"
+        raise broken(candidate, source, reason)
     if not callable(provider):
         kind = type(provider).__name__
         raise broken(candidate, source, f"{candidate.value!r} is no provider but of type {kind}")
     _register(candidate, source)
-    return provider
+    made: Provider = provider
+    return made
+
+
+def load_hooks(candidate: Candidate, *, source: str) -> None:
+    """Import a module of hook implementations, and register it.
+
+    Raises:
+        BrokenPluginError: It cannot be imported, or implements nothing.
+    """
+    module = _imported(candidate, source)
+    if not isinstance(module, ModuleType):
+        raise broken(candidate, source, f"{candidate.value!r} is no module of hooks")
+    _register(candidate, source)
+    if not plugin_manager().get_hookcallers(module):
+        raise broken(candidate, source, f"{candidate.value!r} implements no hook")
+
+
+def _imported(candidate: Candidate, source: str) -> Any:
+    unmet = unmet_requirement(candidate)
+    if unmet is not None:
+        raise broken(candidate, source, unmet)
+    try:
+        return candidate.entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # A module may call sys.exit(), or raise what it likes.
+        cause = error
+    raise broken(candidate, source, describe(cause)) from cause
+
+
+def unmet_requirement(candidate: Candidate) -> str | None:
+    """Return why a plugin is for another version of this project; None where it is not.
+
+    It is read from what the plugin's distribution requires, before anything is imported.
+    """
+    try:
+        required = candidate.found.requires or []
+    except Exception:  # Metadata that cannot be read says nothing.
+        return None
+    for requirement in required:
+        specifier = specifier_for(requirement, "chain-callbacks")
+        if specifier is not None and not admits(specifier, own_version()):
+            return f"it is made for chain-callbacks{specifier}, and this is {own_version()}"
+    return None
+
+
+def load_class(path: str, *, name: str, source: str) -> Provider:
+    """Return the class that the operator's file names as ``module:Class``.
+
+    Raises:
+        BrokenPluginError: It cannot be imported.
+    """
+    from importlib import import_module
+
+    module, _, attribute = path.partition(":")
+    cause: BaseException | None = None
+    provider: Any = None
+    try:
+        provider = import_module(module)
+        for part in attribute.split("."):
+            provider = getattr(provider, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        cause = error
+    if cause is None and callable(provider):
+        return provider  # type: ignore[no-any-return]
+    reason = f"class = {path!r} is no class" if cause is None else describe(cause)
+    raise BrokenPluginError(name=name, source=source, reason=reason) from cause
 
 
 def broken(candidate: Candidate, source: str, reason: str) -> BrokenPluginError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import Token
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -13,12 +12,21 @@ from ..dispatch.context import Attached, Quiet, current, leave
 from ..dispatch.manager import NOBODY, CallbackManager, Limits
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run
-from ..errors import BrokenPluginError, ChainCallbacksError, InvalidNameError
+from ..errors import (
+    BrokenPluginError,
+    ChainCallbacksError,
+    ConfigurationErrors,
+    HandlerDeniedError,
+    InvalidNameError,
+    SettingsError,
+    did_you_mean,
+)
 from . import environment as env
 from . import factory
 from .explanation import Row, describe, table
 from .fold import Folded, fold
-from .names import parse_entry
+from .names import handler_name, parse_entry
+from .operator import operator
 from .sources import RUNTIME, Attachments, Item, Layered, items_of, key_of
 
 log = logging.getLogger("chain_callbacks")
@@ -59,11 +67,12 @@ class Explained(Protocol):
 class _Environment:
     """What the environment named when it was last looked at."""
 
-    __slots__ = ("manager", "seen")
+    __slots__ = ("is_disabled", "manager", "seen")
 
     def __init__(self) -> None:
         self.seen: tuple[Any, ...] | None = None
         self.manager = NOBODY
+        self.is_disabled = False
 
 
 _environment = _Environment()
@@ -73,29 +82,45 @@ def _root() -> CallbackManager:
     """Return the root manager: of the environment as it is now, resolved when it has changed."""
     seen = (*env.fingerprint(), factory.changes())
     if _environment.seen != seen:
-        items, problems = _environment_items()
-        # A base of its own for each state of the environment: what is folded onto it dies with it.
-        folded = fold(Routes(), items)
-        for problem in (*problems, *folded.problems):
+        word = operator()
+        problems: list[ChainCallbacksError] = []
+        manager = NOBODY
+        if not word.is_disabled:
+            items, problems = _environment_items()
+            # A base of its own for each state of the environment: what is folded onto it dies
+            # with it.
+            folded = fold(Routes(), items)
+            problems += folded.problems
+            manager = CallbackManager.of(folded.here, folded.down)
+        if problems and word.is_strict:
+            raise ConfigurationErrors(problems)
+        for problem in problems:
             _warn(problem)
-        _environment.manager = CallbackManager.of(folded.here, folded.down)
+        for sentence in misspelt_variables():
+            log.warning("%s", sentence)
+        _environment.manager, _environment.is_disabled = manager, word.is_disabled
         _environment.seen = seen
     return _environment.manager
 
 
 def _environment_items() -> tuple[list[Item], list[ChainCallbacksError]]:
-    text = os.environ.get(env.NAMES, "")
     items: list[Item] = []
     problems: list[ChainCallbacksError] = []
-    for position, part in enumerate(text.split(","), start=1):
-        if part.strip():
+    for position, (text, source) in enumerate(operator().names, start=1):
+        if text.strip():
             try:
-                items.append(
-                    Item(parse_entry(part, source=env.NAMES, position=position), env.NAMES)
-                )
+                items.append(Item(parse_entry(text, source=source, position=position), source))
             except InvalidNameError as error:
                 problems.append(error)
     return items, problems
+
+
+def misspelt_variables() -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like one of the framework's and is none."""
+    return tuple(
+        f"{variable} is no setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
+        for variable in env.unknown_variables()
+    )
 
 
 def _warn(problem: ChainCallbacksError) -> None:
@@ -148,6 +173,8 @@ def _enter(
         attached = []
     elif scope is None:
         manager = _root()
+        if _environment.is_disabled:
+            return None
     else:
         manager = scope.child if isinstance(scope, Run) else scope
     base = manager
@@ -222,6 +249,8 @@ def _folded(base: Routes, layers: list[Attachments], runtime: Any) -> Folded:
     items = [item for layer in layers for item in layer.items]
     items.extend(items_of(kept, RUNTIME))
     folded = fold(base, items)
+    if folded.problems and operator().is_strict:
+        raise ConfigurationErrors(folded.problems)
     for problem in folded.problems:
         if not isinstance(problem, BrokenPluginError):
             raise problem
@@ -289,6 +318,8 @@ def _trace(own: Attachments | None, runtime: Any) -> Folded:
     if manager is not None:
         base, attached = manager.down, []
     elif scope is None:
+        if operator().is_disabled:
+            return Folded(base, base, (), ())
         items, problems = _environment_items()
     elif not isinstance(scope, Quiet):
         base = scope.manager.down if isinstance(scope, Run) else scope.down
@@ -315,6 +346,64 @@ def _trace(own: Attachments | None, runtime: Any) -> Folded:
 
 def _shown(callbacks: Any) -> str:
     return callbacks if isinstance(callbacks, str) else type(callbacks).__name__
+
+
+def check() -> None:
+    """Raise everything that is wrong with the configuration, all at once; for a service's start.
+
+    The names of the environment and of the file are resolved, and their handlers made.
+
+    Raises:
+        ConfigurationErrors: A group with one error for each thing that is wrong.
+        SettingsError: The framework's own settings cannot be read.
+        PolicyPluginError: A policy plugin cannot be used.
+    """
+    if operator().is_disabled:
+        return
+    items, problems = _environment_items()
+    problems += fold(Routes(), items).problems
+    sentences = misspelt_variables()
+    if sentences:
+        problems.append(SettingsError(problems=[each.rstrip(".?") for each in sentences]))
+    if problems:
+        raise ConfigurationErrors(problems)
+
+
+def reload() -> None:
+    """Close the named handlers and read everything anew: environment, file, what is installed.
+
+    Runs that go on keep the handlers they have, which are closed now; runs that start get new ones.
+    """
+    factory.reset()
+
+
+def requested(text: str, *, allow: Iterable[str]) -> list[str]:
+    """Return the handler names in a text from outside, such as a request's; nothing but names.
+
+    Args:
+        text: Names, separated by commas.
+        allow: The only ones that may be in it.
+
+    Raises:
+        HandlerDeniedError: It holds anything else: another name, ``none``, a removal, an instance.
+    """
+    allowed = {handler_name(each) for each in allow}
+    rule = f"requested(allow={tuple(sorted(allowed))!r})"
+    names: list[str] = []
+    refused: str | None = None
+    for part in text.split(","):
+        stripped = part.strip()
+        if stripped and handler_name(stripped) not in allowed:
+            refused = stripped
+        elif stripped:
+            names.append(handler_name(stripped))
+    if refused is not None:
+        # Cut: it is somebody else's text, and goes into logs.
+        raise HandlerDeniedError(name=refused[:_LONGEST_SHOWN], source="a request", rule=rule)
+    return list(dict.fromkeys(names))
+
+
+_LONGEST_SHOWN: Final = 60
 
 
 def current_manager() -> CallbackManager:

@@ -7,14 +7,16 @@ before a named handler has settings to read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ..errors import HandlerSettingsError, did_you_mean
-from ..policies import POLICIES
-from .environment import prefix_of
+from .operator import operator
+
+if TYPE_CHECKING:
+    from .given import Given
 
 
 class HandlerSettings(BaseSettings):
@@ -36,66 +38,65 @@ class HandlerSettings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment for a handler that is named only, and no file lying about."""
         if not getattr(env_settings, "env_prefix", ""):
             return (init_settings,)
-        return (init_settings, env_settings)
+        return (env_settings, file_secret_settings, init_settings)
 
 
-def read(
-    model: type[HandlerSettings],
-    *,
-    name: str,
-    instance: str | None,
-    variables: Mapping[str, str],
-    source: str,
-) -> HandlerSettings:
-    """Return the settings of a handler, from the environment.
+def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerSettings:
+    """Return the settings of a handler: environment, then secret files, then the operator's file.
 
     Raises:
         HandlerSettingsError: Some are missing or wrong. It names variables and shows no value; no
             exception that holds one is attached to it.
     """
-    prefix = prefix_of(name, instance)
+    unknown = [field for field in given.section if field not in model.model_fields]
+    values = {field: v for field, v in given.section.items() if field in model.model_fields}
     try:
-        return model(_env_prefix=prefix)  # type: ignore[call-arg]  # an author may write __init__
+        settings = model(  # type: ignore[call-arg]  # an author may write an __init__
+            _env_prefix=given.prefix, _secrets_dir=operator().secrets_dir, **values
+        )
+        problems: tuple[str, ...] = ()
     except ValidationError as error:
-        problems = _problems(error, prefix, variables)
-    # Outside of the `except`, so that the error has no context, whose input and frames hold values.
-    label = name if instance is None else f"{name}:{instance}"
-    raise HandlerSettingsError(name=label, source=source, problems=problems)
-
-
-def misspelt(
-    model: type[HandlerSettings] | None, prefix: str, variables: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return a sentence for each variable that is no setting of the handler."""
-    known = {*POLICIES, *(model.model_fields if model is not None else ())}
-    return tuple(
-        f"{prefix}{field.upper()} is no setting of it."
-        + did_you_mean(prefix + field.upper(), [prefix + each.upper() for each in sorted(known)])
-        for field in variables
-        if field not in known
+        problems = _problems(error, given)
+    problems += tuple(
+        f"{field!r} is no key of [handlers.{given.label}]{did_you_mean(field, model.model_fields)}"
+        for field in unknown
     )
+    if not problems:
+        return settings
+    # Outside of the `except`, so that the error has no context, whose input and frames hold values.
+    problems += given.misspelt(model.model_fields)
+    del values, unknown
+    raise HandlerSettingsError(name=given.label, source=source, problems=problems)
 
 
-def _problems(error: ValidationError, prefix: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+def _problems(error: ValidationError, given: Given) -> tuple[str, ...]:
     found = []
     for detail in error.errors(include_input=False, include_context=False, include_url=False):
         where = "__".join(str(part) for part in detail["loc"]).upper()
         if detail["type"] == "missing":
-            found.append(f"{prefix}{where} is not set")
+            found.append(f"{given.prefix}{where} is not set")
             continue
-        told = _told(detail, variables)
-        found.append(f"{prefix}{where} is wrong: {told}" if where else told)
+        told = _told(detail, given)
+        found.append(f"{given.prefix}{where} is wrong: {told}" if where else told)
     return tuple(found)
 
 
-def _told(detail: Mapping[str, Any], variables: Mapping[str, str]) -> str:
-    # A validator's own message may quote what it was given.
+_LEAST_SECRET: Final = 4
+
+
+def _told(detail: Mapping[str, Any], given: Given) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if any(value.strip() and value.strip() in message for value in variables.values()):
-        return "the value is not accepted"
+    # A validator's own message may quote what it was given; pydantic's own never do.
+    if detail["type"] in ("value_error", "assertion_error"):
+        values = [
+            str(value).strip() for value in (*given.variables.values(), *given.section.values())
+        ]
+        is_quoted = any(len(v) >= _LEAST_SECRET and v in message for v in values)
+        if is_quoted or operator().secrets_dir is not None:
+            return "the value is not accepted"
     return message[:1].lower() + message[1:]

@@ -1,0 +1,147 @@
+"""The settings of the framework itself as one model: the variables, and the file behind them.
+
+Nothing imports this module unless a variable other than the names is set.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ..errors import ChainCallbacksError, SettingsError, did_you_mean
+from . import environment as env
+from .names import handler_name, normalised, parse_entry
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    for position, name in enumerate(names, start=1):
+        entry = parse_entry(name, source="the list", position=position)
+        if entry.operation != "add":
+            raise ValueError(f"{name!r} takes something out; only names may stand here")
+    return names
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("it must be an absolute path: a file lying about must redirect nothing")
+    return path
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_plain)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class CoreSettings(BaseSettings):
+    """What the environment, and the file that it points to, say to the framework."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=f"{env.NAMES}_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    callbacks: Texts = Field((), description="The handlers that hear every run.")
+    require: Names = Field(
+        (), description="Handlers that are always there; code cannot remove or filter them."
+    )
+    allow: Names | None = Field(None, description="The only handlers that may be named.")
+    deny: Names = Field((), description="Handlers that may not be named.")
+    disabled: bool = Field(
+        default=False, description="Attach nothing at all, handler objects included."
+    )
+    strict: bool = Field(
+        default=False, description="Make everything that is wrong an error, all at once."
+    )
+    plugins: Texts = Field(
+        (), description="Policy plugins; nothing is resolved where one is missing or fails."
+    )
+    config: AbsolutePath | None = Field(None, description="A TOML file with these settings.")
+    secrets_dir: AbsolutePath | None = Field(
+        None, description="A folder with a file for each secret, named as its variable."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  The hook has these arguments.
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Have the environment beat what the file says."""
+        return (env_settings, init_settings)
+
+
+def read() -> tuple[CoreSettings, dict[str, dict[str, Any]]]:
+    """Return the settings, and the sections of the file by handler.
+
+    Raises:
+        SettingsError: One is wrong, or the file cannot be read.
+    """
+    settings = _build({})
+    if settings.config is None:
+        return settings, {}
+    values = _load(settings.config)
+    sections = values.pop("handlers", {})
+    where = str(settings.config)
+    if not isinstance(sections, dict) or not all(isinstance(s, dict) for s in sections.values()):
+        raise SettingsError(problems=[f"[handlers] of {where} holds a table for each handler"])
+    unknown = [key for key in values if key not in CoreSettings.model_fields or key == "config"]
+    if unknown:
+        hint = did_you_mean(unknown[0], [*CoreSettings.model_fields, "handlers"])
+        raise SettingsError(problems=[f"{unknown[0]!r} is no key of {where}{hint}"])
+    return _build(values), {_section(key, where): dict(sections[key]) for key in sections}
+
+
+def _section(key: str, where: str) -> str:
+    entry = parse_entry(key, source=f"[handlers] of {where}")
+    name = handler_name(entry.ref.name)
+    return name if entry.ref.instance is None else f"{name}:{normalised(entry.ref.instance)}"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    problem = None
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = f"the file {path} cannot be read ({error.strerror})"
+    except UnicodeDecodeError:
+        problem = f"the file {path} is not UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        # What it says of the place holds no value.
+        problem = f"the file {path} is no TOML: {error}"
+    raise SettingsError(problems=[problem])
+
+
+def _build(values: Mapping[str, Any]) -> CoreSettings:
+    problems: list[str] = []
+    try:
+        return CoreSettings(**values)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_context=False, include_url=False):
+            name = "_".join(str(part) for part in detail["loc"][:1]).upper()
+            message = str(detail["msg"]).removeprefix("Value error, ")
+            problems.append(f"{env.NAMES}_{name}: {message}")
+    except ChainCallbacksError as error:
+        problems.append(str(error))
+    raise SettingsError(problems=problems)

@@ -1,0 +1,107 @@
+"""What the operator gives one handler: its settings and policies, from environment and file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from ..errors import did_you_mean
+from ..policies import POLICIES, UNSTATED, Policy, parse_policy
+from . import environment as env
+from .operator import operator
+
+log = logging.getLogger("chain_callbacks")
+
+_OF_THE_FRAMEWORK: Final = frozenset({*POLICIES, "class"})
+
+
+class Given:
+    """The settings of one handler, unread; the environment's beat the file's.
+
+    Attributes:
+        prefix: What its variables begin with.
+        variables: The environment's, by field; without policies.
+        section: The file's, by field; without policies and class.
+        policies: What both state of policies, with where each stands.
+    """
+
+    def __init__(self, name: str, instance: str | None) -> None:
+        self.name, self.instance = name, instance
+        self.prefix = env.prefix_of(name, instance)
+        variables = env.variables_of(name, instance)
+        section = operator().section(name, instance)
+        self.variables = {k: v for k, v in variables.items() if k not in _OF_THE_FRAMEWORK}
+        self.section = {k: v for k, v in section.items() if k not in _OF_THE_FRAMEWORK}
+        self.policies: dict[str, tuple[Any, str]] = {}
+        for policy in POLICIES:
+            if policy in variables:
+                self.policies[policy] = variables[policy], self.prefix + policy.upper()
+            elif policy in section:
+                self.policies[policy] = section[policy], f"[handlers.{self.label}] {policy}"
+
+    @property
+    def label(self) -> str:
+        """The name of the handler, with its instance."""
+        return self.name if self.instance is None else f"{self.name}:{self.instance}"
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything is given that may be a secret."""
+        return bool(self.variables or self.section or operator().secrets_dir)
+
+    def for_provider(
+        self, provider: object, *, takes_keywords: bool, source: str
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments to call *provider* with.
+
+        A third-party class knows no settings: it takes them as keyword arguments.
+
+        Raises:
+            HandlerSettingsError: Some are missing or wrong.
+        """
+        model = getattr(provider, "settings_model", None)
+        if isinstance(model, str):
+            if not self.has_values:
+                return (), {}  # All its fields have defaults: pydantic stays where it is.
+            module, _, attribute = model.partition(":")
+            model = getattr(import_module(module), attribute)
+        if model is None:
+            if takes_keywords:
+                return (), {**self.section, **self.variables}
+            for field in (*self.variables, *self.section):
+                log.warning(
+                    "%s: %s%s is set, and it has no settings.",
+                    self.label,
+                    self.prefix,
+                    field.upper(),
+                )
+            return (), {}
+        for sentence in self.misspelt(model.model_fields):
+            log.warning("%s: %s", self.label, sentence)
+        from .settings import read
+
+        return (read(model, self, source=source),), {}
+
+    def misspelt(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return a sentence for each variable that is neither one of *fields* nor a policy."""
+        known = [self.prefix + field.upper() for field in sorted({*fields, *POLICIES})]
+        return tuple(
+            f"{variable} is no setting of it.{did_you_mean(variable, known)}"
+            for variable in (self.prefix + field.upper() for field in self.variables)
+            if variable not in known
+        )
+
+
+def parse_policies(given: Given) -> Policy:
+    """Return the operator's policy for a handler.
+
+    Raises:
+        InvalidPolicyError: A value is unknown; it names the variable.
+    """
+    stated = UNSTATED
+    for name, (value, source) in given.policies.items():
+        text = "+".join(map(str, value)) if isinstance(value, list) else value
+        stated = stated.replaced(parse_policy({name: text}, source=source))
+    return stated

@@ -1,0 +1,139 @@
+"""The operator's word: what the environment and its file say besides the names of handlers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from . import environment as env
+from .names import DEFAULT_INSTANCE, Entry, Ref, parse_entry
+
+if TYPE_CHECKING:
+    from .core_settings import CoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the operator wants, whatever code says.
+
+    Attributes:
+        names: The entries for every run, as text, and where they stand.
+        require: Always there; cannot be removed, filtered or loosened.
+        allow: The only names that may be used; None where all may.
+        deny: Names that may not be used.
+        is_disabled: Nothing is resolved at all.
+        is_strict: What is wrong is an error everywhere, all of it at once.
+        plugins: Policy plugins, without which nothing is resolved.
+        handlers: The sections of the file, by handler or ``handler:instance``.
+        secrets_dir: A folder with a file for each secret.
+    """
+
+    names: tuple[tuple[str, str], ...] = ()
+    require: tuple[Entry, ...] = ()
+    allow: tuple[Ref, ...] | None = None
+    deny: tuple[Ref, ...] = ()
+    is_disabled: bool = False
+    is_strict: bool = False
+    plugins: tuple[str, ...] = ()
+    handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    secrets_dir: str | None = None
+
+    def rule_against(self, ref: Ref) -> str | None:
+        """Return the variable that forbids a handler; None where it may be used."""
+        if any(_covers(required.ref, ref) for required in self.require):
+            return None
+        if any(_covers(denied, ref) for denied in self.deny):
+            return f"{env.NAMES}_DENY"
+        if self.allow is not None and not any(_covers(allowed, ref) for allowed in self.allow):
+            return f"{env.NAMES}_ALLOW"
+        return None
+
+    def section(self, name: str, instance: str | None) -> Mapping[str, Any]:
+        """Return what the file says of a handler."""
+        return self.handlers.get(name if instance is None else f"{name}:{instance}", {})
+
+    def instances_of(self, name: str) -> tuple[str, ...]:
+        """Return the named instances that the file configures."""
+        return tuple(
+            key.removeprefix(f"{name}:") for key in self.handlers if key.startswith(f"{name}:")
+        )
+
+
+def _covers(rule: Ref, ref: Ref) -> bool:
+    return rule.name == ref.name and rule.instance in (None, ref.instance or DEFAULT_INSTANCE)
+
+
+class _Known:
+    """The operator's word as it was last read, and what the environment was then."""
+
+    fingerprint: tuple[Any, ...] | None = None
+    operator = Operator()
+
+
+_known: Final = _Known()
+
+
+def operator() -> Operator:
+    """Return the operator's word as the environment is now; the file is read once.
+
+    Raises:
+        SettingsError: A variable, or the file, is wrong.
+    """
+    fingerprint = env.fingerprint()
+    if _known.fingerprint != fingerprint:
+        _known.operator = _read()
+        _known.fingerprint = fingerprint
+    return _known.operator
+
+
+def forget() -> None:
+    """Have the environment and the file read again."""
+    _known.fingerprint = None
+
+
+def _read() -> Operator:
+    text = os.environ.get(env.NAMES)
+    if not any(os.environ.get(name) for name in env.CORE[1:]):
+        # The ordinary case: pydantic stays where it is.
+        return Operator(names=_split(text or "", env.NAMES))
+    from . import core_settings
+
+    settings, sections = core_settings.read()
+    return _from(settings, sections, text)
+
+
+def _from(
+    settings: CoreSettings, sections: Mapping[str, Mapping[str, Any]], text: str | None
+) -> Operator:
+    if text is not None:
+        names = _split(text, env.NAMES)
+    else:
+        source = f"callbacks of {settings.config}"
+        names = tuple(
+            (name, f"{source}, entry {n}") for n, name in enumerate(settings.callbacks, 1)
+        )
+    return Operator(
+        names=names,
+        require=tuple(_entry(name, "REQUIRE") for name in settings.require),
+        allow=(
+            None
+            if settings.allow is None
+            else tuple(_entry(name, "ALLOW").ref for name in settings.allow)
+        ),
+        deny=tuple(_entry(name, "DENY").ref for name in settings.deny),
+        is_disabled=settings.disabled,
+        is_strict=settings.strict,
+        plugins=settings.plugins,
+        handlers=sections,
+        secrets_dir=None if settings.secrets_dir is None else str(settings.secrets_dir),
+    )
+
+
+def _split(text: str, source: str) -> tuple[tuple[str, str], ...]:
+    return tuple((part, source) for part in text.split(","))
+
+
+def _entry(name: str, variable: str) -> Entry:
+    return parse_entry(name, source=f"{env.NAMES}_{variable}")

@@ -1,0 +1,1 @@
+"""Measurements of this project against its peers, in one run: `python -m benchmarks`."""

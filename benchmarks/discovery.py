@@ -13,7 +13,7 @@ from pathlib import Path
 
 import importlib_metadata  # noqa: F401  The path is replaced below, so it is imported before.
 import pluggy
-import stevedore
+import stevedore._cache
 from chain_callbacks import register, resolve
 from chain_callbacks.resolution import index
 
@@ -71,7 +71,8 @@ def _pluggy() -> int:
 def _stevedore() -> int:
     importlib.invalidate_caches()
     # A cache on disk is what it has and we have not: each scan is a first one.
-    stevedore._cache._c = stevedore._cache.Cache(cache_dir=tempfile.mkdtemp())
+    stevedore._cache._c._internal.clear()
+    stevedore._cache._c._dir = tempfile.mkdtemp()
     manager = stevedore.ExtensionManager(index.GROUP, invoke_on_load=False)
     return len(manager.names())
 

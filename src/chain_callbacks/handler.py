@@ -35,6 +35,9 @@ class BaseCallbackHandler:
     settings_model: ClassVar[Any] = None
     """A ``HandlerSettings`` class; or ``"module:Class"``, imported only where a setting is set."""
 
+    sends_to: ClassVar[str | None] = None
+    """Where what it is told goes, for people who decide on it: "stderr", "Slack"."""
+
     raise_error: bool = False
     """Let an exception of this handler leave the run."""
     run_inline: bool = False

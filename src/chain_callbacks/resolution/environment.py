@@ -37,8 +37,7 @@ def fingerprint() -> tuple[Any, ...]:
     Looking a missing name up in ``os.environ`` raises and encodes, for over a microsecond each;
     the mapping behind it does neither.
     """
-    get = _raw.get
-    return tuple([get(key) for key in _core_keys])
+    return tuple(map(_raw.get, _core_keys))
 
 
 def unknown_variables() -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def register(name: str, provider: Callable[..., Any]) -> None:
     _registered[entry.ref.name] = provider
     for key in [key for key in _live if key.name == entry.ref.name]:
         del _live[key]
-    _changes.count += 1
+    changes.count += 1
 
 
 class _Changes:
@@ -92,12 +92,7 @@ class _Changes:
     count = 0
 
 
-_changes = _Changes()
-
-
-def changes() -> int:
-    """Return a number that grows with each registration and each reset."""
-    return _changes.count
+changes: Final = _Changes()
 
 
 def known_names() -> tuple[str, ...]:
@@ -269,7 +264,7 @@ def reset() -> None:
     _live.clear()
     forget()
     forget_operator()
-    _changes.count += 1
+    changes.count += 1
     for handler in closing:
         close = getattr(handler, "close", None)
         if callable(close):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BrokenPluginError
 from .provenance import Provenance
@@ -27,6 +27,9 @@ log = logging.getLogger("chain_callbacks")
 Provider = Callable[..., Any]
 
 _registering = threading.Lock()
+
+refused: Final[dict[str, str]] = {}
+"""Entry points that are not to be imported, each with why: what a diagnosis found to hang."""
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +79,7 @@ def load_hooks(candidate: Candidate, *, source: str) -> None:
 
 
 def _imported(candidate: Candidate, source: str) -> Any:
-    unmet = unmet_requirement(candidate)
+    unmet = refused.get(candidate.value) or unmet_requirement(candidate)
     if unmet is not None:
         raise broken(candidate, source, unmet)
     try:

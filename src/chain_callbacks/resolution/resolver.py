@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextvars import Token
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..dispatch.context import Attached, Quiet, current, leave
 from ..dispatch.manager import NOBODY, CallbackManager, Limits
@@ -67,10 +67,11 @@ class Explained(Protocol):
 class _Environment:
     """What the environment named when it was last looked at."""
 
-    __slots__ = ("is_disabled", "manager", "seen")
+    __slots__ = ("changes", "is_disabled", "manager", "seen")
 
     def __init__(self) -> None:
         self.seen: tuple[Any, ...] | None = None
+        self.changes = 0
         self.manager = NOBODY
         self.is_disabled = False
 
@@ -80,8 +81,9 @@ _environment = _Environment()
 
 def _root() -> CallbackManager:
     """Return the root manager: of the environment as it is now, resolved when it has changed."""
-    seen = (*env.fingerprint(), factory.changes())
-    if _environment.seen != seen:
+    seen = env.fingerprint()
+    if _environment.seen != seen or _environment.changes != factory.changes.count:
+        changes = factory.changes.count
         word = operator()
         problems: list[ChainCallbacksError] = []
         manager = NOBODY
@@ -99,7 +101,7 @@ def _root() -> CallbackManager:
         for sentence in misspelt_variables():
             log.warning("%s", sentence)
         _environment.manager, _environment.is_disabled = manager, word.is_disabled
-        _environment.seen = seen
+        _environment.seen, _environment.changes = seen, changes
     return _environment.manager
 
 
@@ -138,9 +140,11 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     """
     scope = current.get()
     runtime = None
+    is_plain = own is None
     if config:
         runtime = config.get("callbacks")
-    if own is None and runtime is None and not (config and _adds(config)):
+        is_plain = is_plain and (len(config) == 1 or not _adds(config))
+    if is_plain and runtime is None:
         # The way of a call that adds nothing: nothing is made but what a run was asked for once.
         if scope is None:
             manager = _root()
@@ -151,6 +155,12 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
         else:
             return _enter(scope, None, None, config)
         return None if manager.is_silent else manager
+    if is_plain and scope is None and runtime.__class__ is list:
+        # The way of a root call that names handlers: one look-up once the list was resolved.
+        found = _root().down.folds.get(((), key_of(runtime)))
+        if found is not None and found.manager is not None:
+            known: CallbackManager = found.manager
+            return None if known.is_silent else known
     return _enter(scope, own, runtime, config)
 
 
@@ -180,9 +190,7 @@ def _enter(
     base = manager
     layers = [each for each in (*attached, own, *bound) if each is not None]
     if layers or runtime is not None:
-        folded = _folded(base.down, layers, runtime)
-        if folded.here is not base.here or folded.down is not base.down:
-            manager = _over(base, folded.here, folded.down)
+        manager = _folded(base, layers, runtime)
     if config:
         manager = _configured(manager, config)
     return None if manager.is_silent and manager is base else manager
@@ -198,17 +206,18 @@ def _given(runtime: Any) -> tuple[CallbackManager | None, Any]:
     return None, runtime
 
 
-_INHERITED: Final = ("tags", "metadata", "max_concurrency", "recursion_limit")
-
-
 def _adds(config: Mapping[str, Any]) -> bool:
-    return any(config.get(key) for key in _INHERITED)
+    """Tell whether a config hands anything down besides callbacks."""
+    get = config.get
+    return bool(get("tags") or get("metadata") or get("max_concurrency") or get("recursion_limit"))
 
 
-def _over(base: CallbackManager, here: Routes, down: Routes) -> CallbackManager:
+def _over(base: CallbackManager, folded: Folded) -> CallbackManager:
+    if folded.here is base.here and folded.down is base.down:
+        return base
     return CallbackManager.of(
-        here,
-        down,
+        folded.here,
+        folded.down,
         parent=base.parent,
         tags=base.tags,
         metadata=base.metadata,
@@ -237,15 +246,36 @@ def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackMan
     )
 
 
-def _folded(base: Routes, layers: list[Attachments], runtime: Any) -> Folded:
-    """Return the fold, from the cache that hangs off its base."""
-    # A snapshot: what is cached by identity must stay alive while it is.
+class _Known(NamedTuple):
+    """A fold that was made, and for a root the manager that came of it.
+
+    *kept* keeps alive the objects by whose identity it is cached.
+    """
+
+    folded: Folded
+    manager: CallbackManager | None
+    kept: Any
+
+
+def _folded(manager: CallbackManager, layers: list[Attachments], runtime: Any) -> CallbackManager:
+    """Return *manager* with the layers and the call's own folded in, from the base's cache."""
+    base = manager.down
     kept = tuple(runtime) if isinstance(runtime, list) else runtime
-    key = (*map(id, layers), None if kept is None else key_of(kept))
-    found = base.folds.get(key)
-    if found is not None:
-        folded: Folded = found[0]
-        return folded
+    key = (tuple(map(id, layers)), None if kept is None else key_of(kept))
+    known: _Known | None = base.folds.get(key)
+    if known is None:
+        folded = _fold(base, layers, kept)
+        is_root = manager is _environment.manager
+        known = _Known(folded, _over(manager, folded) if is_root else None, (layers, kept))
+        if len(base.folds) >= _MOST_FOLDS:
+            base.folds.clear()
+        base.folds[key] = known
+    if known.manager is not None and manager is _environment.manager:
+        return known.manager
+    return _over(manager, known.folded)
+
+
+def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
     items = [item for layer in layers for item in layer.items]
     items.extend(items_of(kept, RUNTIME))
     folded = fold(base, items)
@@ -256,9 +286,6 @@ def _folded(base: Routes, layers: list[Attachments], runtime: Any) -> Folded:
             raise problem
     for problem in folded.problems:
         _warn(problem)
-    if len(base.folds) >= _MOST_FOLDS:
-        base.folds.clear()
-    base.folds[key] = (folded, layers, kept)
     return folded
 
 

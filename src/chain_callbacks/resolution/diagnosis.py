@@ -1,0 +1,283 @@
+"""What is wrong with a configuration, name by name: the cause, and the sentence that mends it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ..errors import (
+    AmbiguousHandlerError,
+    BrokenPluginError,
+    ChainCallbacksError,
+    HandlerDeniedError,
+    HandlerSettingsError,
+    InvalidNameError,
+    PolicyPluginError,
+    SettingsError,
+    UnknownHandlerError,
+    UnknownInstanceError,
+    did_you_mean,
+)
+from . import environment as env
+from . import factory, plugins
+from .index import FIRST_PARTY, Candidate, index
+from .names import Entry, Ref, handler_name, parse_entry
+from .operator import operator
+from .resolver import explain, misspelt_variables
+
+FindingStatus = Literal["ok", "note", "warning", "problem"]
+
+DEFAULT_TIMEOUT: Final = 10.0
+_SLOW: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: The handler's name, or the variable.
+        status: ``problem`` means that something that was asked for does not work.
+        cause: What is the case, and why.
+        remedy: What to do; empty where nothing is to be done.
+        source: Who asks for it.
+        distribution, version, location: Where a handler comes from; None where it is unknown.
+        events: How many events it implements; None where it could not be made.
+        import_seconds: How long a fresh interpreter took to import it.
+    """
+
+    subject: str
+    status: FindingStatus
+    cause: str
+    remedy: str = ""
+    source: str = ""
+    distribution: str | None = None
+    version: str | None = None
+    location: str | None = None
+    events: int | None = None
+    import_seconds: float | None = None
+
+
+def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
+    """Return what there is to say about the configuration as it is now.
+
+    Each plugin that is named is imported in an interpreter of its own first, for *timeout*
+    seconds at most, so that one that hangs is found and hangs nobody. Nothing raises.
+    """
+    log = logging.getLogger("chain_callbacks")
+    was_disabled, log.disabled = log.disabled, True  # All of it stands in what is returned.
+    try:
+        return list(_findings(timeout))
+    finally:
+        log.disabled = was_disabled
+
+
+def _findings(timeout: float) -> Iterator[Finding]:
+    try:
+        word = operator()
+    except ChainCallbacksError as error:
+        yield from _settings_findings(error)
+        return
+    yield from _variable_findings()
+    if word.is_disabled:
+        yield Finding(
+            f"{env.NAMES}_DISABLED",
+            "warning",
+            "nothing is attached to any run, handler objects included",
+            f"unset {env.NAMES}_DISABLED",
+        )
+        return
+    if not any(text.strip() for text, _ in word.names) and not word.require:
+        yield Finding(env.NAMES, "note", "no handler is named", f"set {env.NAMES}=structlog")
+    times: dict[str, float | None] = {}
+    for candidate in _named_candidates():
+        times[candidate.value] = _import_time(candidate, timeout)
+    hanging = {
+        value: f"importing it did not end within {timeout:g} s"
+        for value, seconds in times.items()
+        if seconds is None
+    }
+    plugins.refused.update(hanging)
+    try:
+        yield from _resolved(times)
+    finally:
+        for value in hanging:
+            del plugins.refused[value]
+
+
+def _settings_findings(error: ChainCallbacksError) -> Iterator[Finding]:
+    problems = error.problems if isinstance(error, SettingsError) else (str(error),)
+    for problem in problems:
+        subject, _, cause = problem.partition(": ")
+        if not cause:
+            subject, cause = "configuration", problem
+        yield Finding(subject, "problem", cause, "mend it: nothing is resolved until then")
+
+
+def _variable_findings() -> Iterator[Finding]:
+    for sentence in misspelt_variables():
+        variable, _, rest = sentence.partition(" ")
+        yield Finding(variable, "warning", rest, "rename or unset it")
+    known = factory.known_names()
+    begins = f"{env.NAMES}_"
+    seen: set[str] = set()
+    for variable in sorted(os.environ):
+        name, separator, _ = variable.removeprefix(begins).partition("__")
+        handler = name.lower().replace("_", "-")
+        if not variable.startswith(begins) or not separator or handler in seen:
+            continue
+        seen.add(handler)
+        if handler not in known and not operator().section(handler, None):
+            hint = did_you_mean(handler, known).strip() or "install it, or unset the variable"
+            cause = f"a setting of {handler!r}, and no handler is called so"
+            yield Finding(variable, "warning", cause, hint)
+
+
+def _named_candidates() -> list[Candidate]:
+    found: dict[str, Candidate] = {}
+    for entry in _entries():
+        if entry.operation != "none" and operator().rule_against(entry.ref) is None:
+            for candidate in index().find(entry.ref):
+                found[candidate.value] = candidate
+    return list(found.values())
+
+
+def _entries() -> list[Entry]:
+    entries = list(operator().require)
+    for text, source in (*operator().names, *((name, "") for name in operator().plugins)):
+        try:
+            entries.append(parse_entry(text, source=source))
+        except InvalidNameError:
+            continue
+    return entries
+
+
+_PROBE: Final = """
+import sys, time
+begin = time.perf_counter()
+sys.path[:] = {path!r}
+try:
+    __import__({module!r})
+except BaseException:
+    pass
+print(time.perf_counter() - begin)
+"""
+
+
+def _import_time(candidate: Candidate, timeout: float) -> float | None:
+    """Return the seconds that a fresh interpreter takes to import it; None if it does not end."""
+    program = _PROBE.format(path=sys.path, module=candidate.entry_point.module)
+    begin = time.perf_counter()
+    try:
+        subprocess.run(  # noqa: S603  The program is ours.
+            [sys.executable, "-c", program],
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return time.perf_counter() - begin
+
+
+def _resolved(times: dict[str, float | None]) -> Iterator[Finding]:
+    try:
+        resolution = explain()
+    except ChainCallbacksError as error:
+        yield _problem(error)
+        return
+    for problem in resolution.problems:
+        yield _problem(problem)
+    for row in resolution.rows:
+        if row.status == "active":
+            seconds = times.get(row.provenance.value or "")
+            yield Finding(
+                row.key,
+                "ok",
+                f"active, hears {len(row.events)} events"
+                + (f" as far as {row.operator} lets through" if str(row.operator) else ""),
+                source=row.source,
+                distribution=row.provenance.distribution,
+                version=row.provenance.version,
+                location=row.provenance.location,
+                events=len(row.events),
+                import_seconds=seconds,
+            )
+            if seconds is not None and seconds > _SLOW:
+                yield Finding(row.key, "warning", f"importing it took {seconds:.1f} s")
+        elif row.status in ("merged", "removed"):
+            cause = row.reason or "the same handler stands there already"
+            yield Finding(row.key or row.text, "note", f"{row.status} {cause}", source=row.source)
+
+
+def _problem(error: ChainCallbacksError) -> Finding:
+    """Return what an error says, with its cause and remedy apart."""
+    name = str(getattr(error, "name", "") or getattr(error, "entry", "configuration"))
+    source = str(getattr(error, "source", ""))
+    distribution: str | None = getattr(error, "distribution", None)
+    cause, remedy = str(error).splitlines()[0], ""
+    match error:
+        case UnknownInstanceError():
+            cause = "nobody configured that instance"
+            remedy = f"set one of its settings, {error.variable}<FIELD>"  # type: ignore[attr-defined]
+        case UnknownHandlerError():
+            cause, remedy = _unknown(error)
+            distribution = None
+        case AmbiguousHandlerError():
+            cause = f"offered by {' and '.join(error.distributions)}"
+            remedy = f"write {error.distributions[0]}/{name}, or uninstall one"
+        case HandlerDeniedError():
+            cause, remedy = f"forbidden by {error.rule}", f"take it out, or change {error.rule}"
+        case InvalidNameError():
+            cause, remedy = "no handler name", f"entry {error.position} of {source} must be a name"
+        case HandlerSettingsError():
+            cause, remedy = error.reason, "set what is missing, or take the name out"
+        case BrokenPluginError():
+            cause = error.reason
+            remedy = f"mend or uninstall {error.distribution or 'it'}, or take the name out"
+        case PolicyPluginError():
+            name, source = error.plugin, f"{env.NAMES}_PLUGINS"
+            cause, remedy = error.reason, "nothing is resolved until it works, or is taken out"
+    return Finding(
+        name,
+        "problem",
+        cause,
+        remedy,
+        source,
+        distribution=distribution,
+        version=getattr(error, "version", None),
+        location=getattr(error, "location", None),
+    )
+
+
+def _unknown(error: UnknownHandlerError) -> tuple[str, str]:
+    try:
+        ref = parse_entry(error.name, source=error.source).ref
+    except InvalidNameError:
+        ref = Ref(handler_name(error.name))
+    claimed = index().candidates.get(ref.name, ())
+    if claimed and ref.distribution is None and ref.name in FIRST_PARTY:
+        other = claimed[0].distribution
+        return (
+            f"offered by {other}, and the name belongs to {FIRST_PARTY[ref.name]}",
+            f"pip install {FIRST_PARTY[ref.name]}, or write {other}/{ref.name}",
+        )
+    if error.distribution is not None:
+        return "not installed", f"pip install {error.distribution}"
+    hint = did_you_mean(ref.name, error.installed).strip()
+    listed = ", ".join(error.installed) or "none"
+    return "no handler is called so", hint or f"installed are: {listed}"
+
+
+def worst(findings: Sequence[Finding]) -> FindingStatus:
+    """Return the gravest status among *findings*."""
+    order: tuple[FindingStatus, ...] = ("problem", "warning", "note", "ok")
+    statuses = {finding.status for finding in findings}
+    return next((status for status in order if status in statuses), "ok")

@@ -19,17 +19,10 @@ if TYPE_CHECKING:
     )
     from .handler import BaseCallbackHandler
     from .policies import Local, policy
+    from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
-    from .resolution.resolver import (
-        attached,
-        check,
-        current_manager,
-        explain,
-        reload,
-        requested,
-        resolve,
-    )
+    from .resolution.scope import attached, current_manager
     from .resolution.settings import HandlerSettings
     from .runnables.tracing import traced
 
@@ -66,16 +59,16 @@ _MODULES = {
     "HandlerSettings": "resolution.settings",
     "Local": "policies",
     "UnknownHandlerError": "errors",
-    "attached": "resolution.resolver",
-    "check": "resolution.resolver",
-    "current_manager": "resolution.resolver",
-    "explain": "resolution.resolver",
+    "attached": "resolution.scope",
+    "check": "resolution.asking",
+    "current_manager": "resolution.scope",
+    "explain": "resolution.asking",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.factory",
-    "reload": "resolution.resolver",
-    "requested": "resolution.resolver",
-    "resolve": "resolution.resolver",
+    "reload": "resolution.asking",
+    "requested": "resolution.asking",
+    "resolve": "resolution.asking",
     "submit": "dispatch.context",
     "to_thread": "dispatch.context",
     "traced": "runnables.tracing",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chain_callbacks import resolve
 from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.dispatch.runs import Run
 from chain_callbacks.dispatch.sinks import events_of
@@ -22,7 +23,6 @@ from chain_callbacks.handlers import console_handler
 from chain_callbacks.handlers.console_handler import ConsoleHandler
 from chain_callbacks.handlers.settings import ConsoleSettings
 from chain_callbacks.policies import policy
-from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.testing import FakeClock, deterministic
 
 

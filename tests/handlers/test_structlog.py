@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import structlog
 
+from chain_callbacks import resolve
 from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
 from chain_callbacks.resolution import factory
-from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.testing import FakeClock, deterministic
 
 

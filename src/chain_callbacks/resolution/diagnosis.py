@@ -26,10 +26,11 @@ from ..errors import (
 )
 from . import environment as env
 from . import factory, plugins
+from .asking import explain
 from .index import FIRST_PARTY, Candidate, index
 from .names import Entry, Ref, handler_name, parse_entry
 from .operator import operator
-from .resolver import explain, misspelt_variables
+from .root import misspelt_variables
 
 FindingStatus = Literal["ok", "note", "warning", "problem"]
 

@@ -1,0 +1,85 @@
+"""The base of a call outside of any run: the handlers that the environment names, now."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from ..dispatch.manager import NOBODY, CallbackManager
+from ..dispatch.routes import Routes
+from ..errors import ChainCallbacksError, ConfigurationErrors, InvalidNameError, did_you_mean
+from . import environment as env
+from . import factory
+from .fold import fold
+from .names import parse_entry
+from .operator import operator
+from .sources import Item
+
+log = logging.getLogger("chain_callbacks")
+
+
+class Root:
+    """What the environment named when it was last looked at."""
+
+    __slots__ = ("changes", "is_disabled", "manager", "seen")
+
+    def __init__(self) -> None:
+        self.seen: tuple[Any, ...] | None = None
+        self.changes = 0
+        self.manager = NOBODY
+        self.is_disabled = False
+
+
+root: Final = Root()
+
+
+def root_manager() -> CallbackManager:
+    """Return the root manager: of the environment as it is now, resolved when it has changed."""
+    seen = env.fingerprint()
+    if root.seen != seen or root.changes != factory.changes.count:
+        changes = factory.changes.count
+        word = operator()
+        problems: list[ChainCallbacksError] = []
+        manager = NOBODY
+        if not word.is_disabled:
+            items, problems = environment_items()
+            # A base of its own for each state of the environment: what is folded onto it dies
+            # with it.
+            folded = fold(Routes(), items)
+            problems += folded.problems
+            manager = CallbackManager.of(folded.here, folded.down)
+        if problems and word.is_strict:
+            raise ConfigurationErrors(problems)
+        for problem in problems:
+            warn(problem)
+        for sentence in misspelt_variables():
+            log.warning("%s", sentence)
+        root.manager, root.is_disabled = manager, word.is_disabled
+        root.seen, root.changes = seen, changes
+    return root.manager
+
+
+def environment_items() -> tuple[list[Item], list[ChainCallbacksError]]:
+    """Return what the environment, or its file, names, and the entries that are no names."""
+    items: list[Item] = []
+    problems: list[ChainCallbacksError] = []
+    for position, (text, source) in enumerate(operator().names, start=1):
+        if text.strip():
+            try:
+                items.append(Item(parse_entry(text, source=source, position=position), source))
+            except InvalidNameError as error:
+                problems.append(error)
+    return items, problems
+
+
+def misspelt_variables() -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like one of the framework's and is none."""
+    return tuple(
+        f"{variable} is no setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
+        for variable in env.unknown_variables()
+    )
+
+
+def warn(problem: ChainCallbacksError) -> None:
+    """Say once what is done without."""
+    log.warning("%s The run goes on without it.", problem)

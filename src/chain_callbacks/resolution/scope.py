@@ -1,0 +1,60 @@
+"""The scope that the calling code is in: its manager, and handlers attached to a block of it."""
+
+from __future__ import annotations
+
+from contextvars import Token
+from typing import Any
+
+from ..dispatch.context import Attached, Quiet, current, leave
+from ..dispatch.manager import NOBODY, CallbackManager
+from ..dispatch.runs import Run
+from .resolver import enter
+from .sources import Attachments
+
+
+def current_manager() -> CallbackManager:
+    """Return the manager of the code that calls: for what is started by hand, and other threads.
+
+    Inside a run its child manager, with what was attached since; outside of one, that of the
+    environment. Pass it on as ``config={"callbacks": current_manager()}``.
+    """
+    scope = current.get()
+    if isinstance(scope, Quiet):
+        return NOBODY
+    return enter(None, {"callbacks": ()}) or manager_here()
+
+
+class attached:  # noqa: N801  It is used as a function.
+    """Attach handlers, by name or object, to all runs that start in a ``with`` block.
+
+    They come after those of the environment, or after what is inherited where a run is around.
+    Names and objects are checked on entering.
+
+    Raises:
+        ChainCallbacksError: One of them cannot be used.
+    """
+
+    def __init__(self, *callbacks: Any) -> None:
+        self._attachments = Attachments(callbacks, "attached()")
+        self._tokens: list[Token[Any]] = []
+
+    def __enter__(self) -> None:
+        scope = Attached(current.get(), self._attachments)
+        token = current.set(scope)
+        try:
+            enter(None, None)
+        except BaseException:
+            current.reset(token)
+            raise
+        self._tokens.append(token)
+
+    def __exit__(self, *_: object) -> None:
+        leave(self._tokens.pop())
+
+
+def manager_here() -> CallbackManager:
+    """Return the manager around, which is silent where nobody listens."""
+    scope = current.get()
+    if isinstance(scope, Run):
+        return scope.child
+    return scope if isinstance(scope, CallbackManager) else NOBODY

@@ -79,6 +79,7 @@ class ConsoleHandler(LineHandler):
     """
 
     settings_model = "chain_callbacks.handlers.settings:ConsoleSettings"
+    sends_to = "stderr"
 
     def __init__(self, settings: ConsoleSettings | None = None) -> None:
         self._payloads = settings is not None and settings.payloads

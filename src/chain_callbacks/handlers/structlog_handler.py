@@ -63,6 +63,7 @@ class StructlogHandler(LineHandler):
     """
 
     settings_model = "chain_callbacks.handlers.settings:StructlogSettings"
+    sends_to = "stderr"
 
     def __init__(self, settings: StructlogSettings | None = None) -> None:
         self._renderer = "auto" if settings is None else settings.renderer

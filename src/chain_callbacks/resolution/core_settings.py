@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from ..errors import ChainCallbacksError, SettingsError, did_you_mean
+from ..errors import SettingsError, did_you_mean
 from . import environment as env
 from .names import handler_name, normalised, parse_entry
 
@@ -43,9 +43,16 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("it must be a folder that is there")
+    return path
+
+
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_plain)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Folder = Annotated[AbsolutePath, AfterValidator(_folder)]
 
 
 class CoreSettings(BaseSettings):
@@ -57,9 +64,12 @@ class CoreSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        populate_by_name=True,
     )
 
-    callbacks: Texts = Field((), description="The handlers that hear every run.")
+    callbacks: Texts = Field(
+        (), validation_alias=env.NAMES, description="The handlers that hear every run."
+    )
     require: Names = Field(
         (), description="Handlers that are always there; code cannot remove or filter them."
     )
@@ -75,7 +85,7 @@ class CoreSettings(BaseSettings):
         (), description="Policy plugins; nothing is resolved where one is missing or fails."
     )
     config: AbsolutePath | None = Field(None, description="A TOML file with these settings.")
-    secrets_dir: AbsolutePath | None = Field(
+    secrets_dir: Folder | None = Field(
         None, description="A folder with a file for each secret, named as its variable."
     )
 
@@ -92,6 +102,14 @@ class CoreSettings(BaseSettings):
         return (env_settings, init_settings)
 
 
+class _File:
+    """What the file says; an object, so that no frame of a traceback shows it."""
+
+    def __init__(self, path: Path) -> None:
+        self.values = _load(path)
+        self.sections = self.values.pop("handlers", {})
+
+
 def read() -> tuple[CoreSettings, dict[str, dict[str, Any]]]:
     """Return the settings, and the sections of the file by handler.
 
@@ -101,16 +119,17 @@ def read() -> tuple[CoreSettings, dict[str, dict[str, Any]]]:
     settings = _build({})
     if settings.config is None:
         return settings, {}
-    values = _load(settings.config)
-    sections = values.pop("handlers", {})
-    where = str(settings.config)
-    if not isinstance(sections, dict) or not all(isinstance(s, dict) for s in sections.values()):
+    file, where = _File(settings.config), str(settings.config)
+    if not isinstance(file.sections, dict) or not all(
+        isinstance(section, dict) for section in file.sections.values()
+    ):
         raise SettingsError(problems=[f"[handlers] of {where} holds a table for each handler"])
-    unknown = [key for key in values if key not in CoreSettings.model_fields or key == "config"]
+    known = [*CoreSettings.model_fields.keys() - {"config"}, "handlers"]
+    unknown = [key for key in file.values if key not in known]
     if unknown:
-        hint = did_you_mean(unknown[0], [*CoreSettings.model_fields, "handlers"])
-        raise SettingsError(problems=[f"{unknown[0]!r} is no key of {where}{hint}"])
-    return _build(values), {_section(key, where): dict(sections[key]) for key in sections}
+        hint = did_you_mean(unknown[0], known)
+        raise SettingsError(problems=[f"{unknown[0]!r} is no key of {where}.{hint}"])
+    return _build(file.values), {_section(k, where): dict(v) for k, v in file.sections.items()}
 
 
 def _section(key: str, where: str) -> str:
@@ -139,9 +158,8 @@ def _build(values: Mapping[str, Any]) -> CoreSettings:
         return CoreSettings(**values)
     except ValidationError as error:
         for detail in error.errors(include_input=False, include_context=False, include_url=False):
-            name = "_".join(str(part) for part in detail["loc"][:1]).upper()
+            field = "".join(str(part) for part in detail["loc"][:1])
+            variable = field if field == env.NAMES else f"{env.NAMES}_{field.upper()}"
             message = str(detail["msg"]).removeprefix("Value error, ")
-            problems.append(f"{env.NAMES}_{name}: {message}")
-    except ChainCallbacksError as error:
-        problems.append(str(error))
+            problems.append(f"{variable}: {message}")
     raise SettingsError(problems=problems)

@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,6 +17,7 @@ from ..errors import (
     HandlerDeniedError,
     HandlerSettingsError,
     InvalidNameError,
+    InvalidPolicyError,
     PolicyPluginError,
     SettingsError,
     UnknownHandlerError,
@@ -174,18 +174,22 @@ print(time.perf_counter() - begin)
 def _import_time(candidate: Candidate, timeout: float) -> float | None:
     """Return the seconds that a fresh interpreter takes to import it; None if it does not end."""
     program = _PROBE.format(path=sys.path, module=candidate.entry_point.module)
-    begin = time.perf_counter()
     try:
-        subprocess.run(  # noqa: S603  The program is ours.
+        probe = subprocess.run(  # noqa: S603  The program is ours.
             [sys.executable, "-c", program],
             timeout=timeout,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
             check=False,
         )
     except subprocess.TimeoutExpired:
         return None
-    return time.perf_counter() - begin
+    try:
+        return float(probe.stdout.split()[-1])
+    except (IndexError, ValueError):  # The module ended the interpreter, or wrote without end.
+        return 0.0
 
 
 def _resolved(times: dict[str, float | None]) -> Iterator[Finding]:
@@ -202,7 +206,7 @@ def _resolved(times: dict[str, float | None]) -> Iterator[Finding]:
             yield Finding(
                 row.key,
                 "ok",
-                f"active, hears {len(row.events)} events"
+                f"active, hears {len(row.events)} event{'s' if len(row.events) > 1 else ''}"
                 + (f" as far as {row.operator} lets through" if str(row.operator) else ""),
                 source=row.source,
                 distribution=row.provenance.distribution,
@@ -236,6 +240,10 @@ def _problem(error: ChainCallbacksError) -> Finding:
             remedy = f"write {error.distributions[0]}/{name}, or uninstall one"
         case HandlerDeniedError():
             cause, remedy = f"forbidden by {error.rule}", f"take it out, or change {error.rule}"
+        case InvalidPolicyError():
+            name, source = error.source, ""
+            cause = f"{error.value!r} is no value of the policy {error.policy!r}"
+            remedy = f"write one of {', '.join(error.valid)}"
         case InvalidNameError():
             cause, remedy = "no handler name", f"entry {error.position} of {source} must be a name"
         case HandlerSettingsError():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..policies import UNSTATED, Policy
 from .provenance import Provenance
@@ -12,6 +13,9 @@ from .provenance import Provenance
 RowStatus = Literal[
     "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused", "denied"
 ]
+
+_WIDTH: Final = 96
+_INDENT: Final = "    "
 
 
 @dataclass(slots=True, eq=False)
@@ -59,23 +63,51 @@ def _reason(row: Row, numbers: dict[int, int]) -> str:
     return row.reason
 
 
+_KEPT: Final = frozenset({"merged", "removed"})
+"""What has a reason of a few words, which stands in its line; that of all others is a sentence."""
+
+
 def table(rows: Sequence[Row]) -> str:
-    """Return *rows* as a table for people."""
+    """Return *rows* as a table for people; a sentence that says why stands below its line."""
     if not rows:
         return "No handler is attached."
+    found = describe(rows)
     lines = [
         (
             f"#{each['number']}",
             each["text"],
-            " ".join(filter(None, (each["status"], each["reason"]))),
+            f"{each['status']} {each['reason']}" if _is_short(each) else each["status"],
             each["source"],
             " ".join(filter(None, (each["distribution"], each["version"]))) or "-",
             each["policy"] or "-",
             str(len(each["events"])) if each["events"] else "-",
         )
-        for each in describe(rows)
+        for each in found
     ]
-    return aligned(("#", "entry", "status", "asked for by", "from", "policy", "events"), lines)
+    head = ("#", "entry", "status", "asked for by", "from", "policy", "events")
+    first, *rest = aligned(head, lines).splitlines()
+    shown = [first]
+    for each, line in zip(found, rest, strict=True):
+        shown.append(line)
+        if each["reason"] and not _is_short(each):
+            shown.extend(_below(each["reason"]))
+    return "\n".join(shown)
+
+
+def _is_short(row: dict[str, Any]) -> bool:
+    return bool(row["reason"]) and row["status"] in _KEPT
+
+
+def _below(reason: str) -> list[str]:
+    # A path or a variable is copied from here: nothing is broken but at a blank.
+    return textwrap.wrap(
+        " ".join(reason.split()),
+        width=_WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def aligned(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from ..dispatch.delivery.portal import portal
 from ..dispatch.sinks import check, events_of
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
+    HandlerSettingsError,
     HandlerSignatureError,
     InvalidNameError,
     NotAHandlerError,
@@ -51,7 +54,7 @@ class Key(NamedTuple):
 class Live:
     """A handler that was made, the policy of the operator's settings, and where it comes from."""
 
-    handler: object
+    handler: object = field(repr=False)  # What a traceback shows of it may be its settings.
     operator: Policy
     provenance: Provenance
 
@@ -170,9 +173,7 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.get(key)
     if found is not None:
         return found
-    candidate = None
-    if key.distribution not in (REGISTERED, FROM_FILE):
-        candidate = _candidate(Ref(key.name, None, normalised(key.distribution)), source)
+    candidate = _installed(key, source)
     provenance = plugins.provenance_of(candidate)
     try:
         made = _make(key, candidate, provenance, source)
@@ -193,49 +194,106 @@ def live(key: Key, *, source: str) -> Live:
     return found
 
 
-def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
+def provider_of(key: Key, *, source: str) -> tuple[plugins.Provider, Provenance]:
+    """Return what makes the handler of *key*, imported but not called, and where it comes from.
+
+    Raises:
+        BrokenPluginError: It cannot be imported.
+    """
+    candidate = _installed(key, source)
+    return _provider(key, candidate, source), plugins.provenance_of(candidate)
+
+
+def _installed(key: Key, source: str) -> Candidate | None:
+    if key.distribution in (REGISTERED, FROM_FILE):
+        return None
+    return _candidate(Ref(key.name, None, normalised(key.distribution)), source)
+
+
+def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Provider:
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
-    given = Given(key.name, instance)
-    if candidate is not None:
-        provider = plugins.load(candidate, source=source)
-    elif key.distribution == REGISTERED:
-        provider = _registered[key.name]
-    else:
-        provider = plugins.load_class(
-            _class_in_file(key.name, instance) or "", name=str(key), source=source
-        )
-    stated = parse_policies(given)
-    arguments, keywords = given.for_provider(
-        provider, takes_keywords=key.distribution == FROM_FILE, source=source
-    )
-    reason: str | None = None
-    cause: BaseException | None = None
-    handler: object = None
+    if candidate is None and key.distribution == REGISTERED:
+        return _registered[key.name]
     try:
-        handler = provider(*arguments, **keywords)
-        reason = why_no_handler(handler)
-        if reason is None:
-            check(handler)
-    except KeyboardInterrupt:
-        raise
-    except HandlerSignatureError as error:
-        reason = str(error)
-    except BaseException as error:
-        # Its text may quote a setting, its frames hold them: the class is all that is passed on.
-        reason = f"making it raised {type(error).__name__}"
-        cause = None if given.has_values else error
-    # No frame of a traceback shall show them.
-    del arguments, keywords
-    if reason is not None:
-        raise BrokenPluginError(
+        if candidate is not None:
+            return plugins.load(candidate, source=source)
+        path = _class_in_file(key.name, instance) or ""
+        return plugins.load_class(path, name=str(key), source=source)
+    except BrokenPluginError as error:
+        broken = error
+    given = Given(key.name, instance)
+    if broken.__cause__ is not None and given.has_values:
+        reason = broken.reason
+        if given.is_quoted_in(reason):
+            reason = f"importing it raised {type(broken.__cause__).__name__}"
+        broken = _blaming(
+            BrokenPluginError(**{**broken._attributes, "reason": reason}), broken.__cause__, given
+        )
+    raise broken
+
+
+def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
+    given = Given(key.name, None if key.instance == DEFAULT_INSTANCE else key.instance)
+    provider = _provider(key, candidate, source)
+    stated = parse_policies(given)
+    called = _called(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
+    if isinstance(called, _Failure):
+        broken = BrokenPluginError(
             name=str(key),
             source=source,
-            reason=reason,
+            reason=called.reason,
             distribution=provenance.distribution,
             version=provenance.version,
             location=provenance.location,
-        ) from cause
-    return Live(handler, stated, provenance)
+        )
+        broken = _blaming(broken, called.cause, given)
+        del called
+        raise broken
+    return Live(called, stated, provenance)
+
+
+class _Failure(NamedTuple):
+    reason: str
+    cause: BaseException | None = None
+
+
+def _called(
+    provider: plugins.Provider, given: Given, *, takes_keywords: bool, source: str
+) -> object | _Failure:
+    """Return the handler that *provider* makes, or why it makes none."""
+    doing = "reading its settings"
+    try:
+        arguments, keywords = given.for_provider(
+            provider, takes_keywords=takes_keywords, source=source
+        )
+        doing = "making it"
+        handler = provider(*arguments, **keywords)
+        reason = why_no_handler(handler)
+        if reason is not None:
+            return _Failure(reason)
+        check(handler)
+    except HandlerSettingsError:
+        if doing == "making it":
+            return _Failure("making it raised HandlerSettingsError")
+        raise
+    except KeyboardInterrupt:
+        raise
+    except HandlerSignatureError as error:
+        return _Failure(str(error))
+    except BaseException as error:
+        return _Failure(f"{doing} raised {type(error).__name__}", error)
+    return handler
+
+
+def _blaming(
+    broken: BrokenPluginError, cause: BaseException | None, given: Given
+) -> BrokenPluginError:
+    if cause is not None and given.has_values:
+        # Its text may quote a setting, and its frames hold them: what is told is where it was.
+        broken.add_note("".join(traceback.format_tb(cause.__traceback__)).rstrip())
+    else:
+        broken.__cause__ = cause
+    return broken
 
 
 def why_no_handler(value: object) -> str | None:
@@ -269,6 +327,8 @@ def reset() -> None:
         close = getattr(handler, "close", None)
         if callable(close):
             try:
-                close()
+                closed = close()
+                if inspect.isawaitable(closed):
+                    portal.run(closed)
             except Exception as error:
                 log.warning("Closing %s failed.", type(handler).__qualname__, exc_info=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
@@ -61,22 +61,14 @@ class Given:
         Raises:
             HandlerSettingsError: Some are missing or wrong.
         """
-        model = getattr(provider, "settings_model", None)
-        if isinstance(model, str):
-            if not self.has_values:
-                return (), {}  # All its fields have defaults: pydantic stays where it is.
-            module, _, attribute = model.partition(":")
-            model = getattr(import_module(module), attribute)
+        if isinstance(getattr(provider, "settings_model", None), str) and not self.has_values:
+            return (), {}  # All its fields have defaults: pydantic stays where it is.
+        model = model_of(provider)
         if model is None:
             if takes_keywords:
                 return (), {**self.section, **self.variables}
-            for field in (*self.variables, *self.section):
-                log.warning(
-                    "%s: %s%s is set, and it has no settings.",
-                    self.label,
-                    self.prefix,
-                    field.upper(),
-                )
+            for sentence in (*self.misspelt({}), *self.unknown({})):
+                log.warning("%s: %s.", self.label, sentence.rstrip("."))
             return (), {}
         for sentence in self.misspelt(model.model_fields):
             log.warning("%s: %s", self.label, sentence)
@@ -92,6 +84,52 @@ class Given:
             for variable in (self.prefix + field.upper() for field in self.variables)
             if variable not in known
         )
+
+    def unknown(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return a sentence for each key of the file's section that is none of *fields*."""
+        known = sorted({*fields, *_OF_THE_FRAMEWORK})
+        return tuple(
+            f"{field!r} is no key of [handlers.{self.label}].{did_you_mean(field, known)}"
+            for field in self.section
+            if field not in fields
+        )
+
+    def is_quoted_in(self, text: str, *more: Any) -> bool:
+        """Tell whether *text* has one of the values in it, or of *more*, or a long piece of one."""
+        values = _texts((*self.variables.values(), *self.section.values(), *more))
+        return any(_quotes(text.casefold(), value.casefold()) for value in values)
+
+
+_LEAST_SECRET: Final = 4
+_MOST_SHARED: Final = 8
+"""So many characters of a value may be in a text by chance: those of a scheme, `https://`, are."""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from _texts((*value.keys(), *value.values()))
+    elif isinstance(value, list | tuple | set):
+        for each in value:
+            yield from _texts(each)
+    else:
+        yield str(value).strip()
+
+
+def _quotes(message: str, value: str) -> bool:
+    """Tell whether *message* has *value* in it, or a long piece of it."""
+    if len(value) <= _MOST_SHARED:
+        return len(value) >= _LEAST_SECRET and value in message
+    width = _MOST_SHARED + 1
+    return any(value[at : at + width] in message for at in range(len(value) - width + 1))
+
+
+def model_of(provider: object) -> Any:
+    """Return the settings model of a provider, imported where it names it as text; None if none."""
+    model = getattr(provider, "settings_model", None)
+    if not isinstance(model, str):
+        return model
+    module, _, attribute = model.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def parse_policies(given: Given) -> Policy:

@@ -6,9 +6,9 @@ marker. They are called seldom: never for an event, never on the way of a run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pluggy import HookimplMarker, HookspecMarker
+from pluggy import HookimplMarker, HookimplOpts, HookspecMarker, PluginManager
 
 if TYPE_CHECKING:
     from .policy_plugins import Proposal
@@ -21,12 +21,20 @@ hookimpl = HookimplMarker(PROJECT)
 """Marks a function of a plugin as the implementation of a hook."""
 
 
+class Register(PluginManager):
+    """The register of loaded modules; what a module loads lazily stays unloaded."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> HookimplOpts | None:
+        """Look at what stands in the module, and not at what asking for it would import."""
+        return super().parse_hookimpl_opts(plugin, name) if name in vars(plugin) else None
+
+
 @hookspec
 def chain_callbacks_resolved(resolution: Proposal) -> None:
     """Who would listen was resolved; called once for each distinct list, before handlers are made.
 
     A policy plugin adds an audit handler, takes one out, or moves one. Only those listed in
-    ``CHAIN_CALLBACKS_PLUGINS`` are sure to be asked.
+    ``CHAIN_CALLBACKS_PLUGINS`` are asked.
     """
 
 

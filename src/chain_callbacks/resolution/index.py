@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,8 @@ class Index:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that are offered, sorted."""
-        return tuple(sorted(self.candidates))
+        """The names that are offered and found by name alone, sorted."""
+        return tuple(sorted(name for name in self.candidates if self.find(Ref(name))))
 
 
 def _fingerprint() -> tuple[tuple[str, int], ...]:
@@ -86,36 +87,37 @@ def _fingerprint() -> tuple[tuple[str, int], ...]:
     for entry in sys.path:
         try:
             stamped.append((entry, Path(entry).stat().st_mtime_ns))
-        except OSError:
+        except (OSError, TypeError, ValueError):  # Not there, or nothing that is a path.
             stamped.append((entry, 0))
     return tuple(stamped)
 
 
-def _distributions() -> Iterator[Distribution]:
+def _distributions(**criteria: Any) -> Iterator[Distribution]:
     import importlib_metadata
 
-    found: Iterator[Any] = iter(importlib_metadata.distributions())
-    while True:
+    context = importlib_metadata.DistributionFinder.Context(**criteria)  # type: ignore[no-untyped-call]
+    # What `importlib_metadata.distributions` does, each finder inside a guard of its own.
+    for finder in tuple(sys.meta_path):
         try:
-            yield next(found)
-        except StopIteration:
-            return
-        except Exception as error:  # A finder of somebody else's failed; the rest is lost with it.
-            log.debug("The search for distributions ended early with %s.", type(error).__name__)
-            return
+            yield from getattr(finder, "find_distributions", _nothing)(context)
+        except Exception as error:
+            log.debug("%s found no distributions: %s.", finder, type(error).__name__)
+
+
+def _nothing(_context: object) -> tuple[Distribution, ...]:
+    return ()
 
 
 def _offers(distribution: Distribution) -> Iterator[Candidate]:
     text = distribution.read_text("entry_points.txt")
     if not text or GROUP not in text:
         return
-    import importlib_metadata
-
     name = distribution.metadata["Name"]
     if not name:
         return
     # What comes first on the path hides the others of its name, an older version among them.
-    if importlib_metadata.distribution(name).read_text("entry_points.txt") != text:
+    first = next(_distributions(name=name), distribution)
+    if first.read_text("entry_points.txt") != text:
         return
     for entry_point in distribution.entry_points:
         if entry_point.group == GROUP:
@@ -139,11 +141,17 @@ def scan() -> Index:
     return Index(by_name)
 
 
+_LEAST_SECONDS: Final = 1.0
+"""How long a scan that a missing name asked for is the last one; folders may change all the time.
+"""
+
+
 class _Cache:
-    """The last scan, and what the path looked like before it."""
+    """The last scan, what the path looked like before it, and when one was last made anew."""
 
     fingerprint: tuple[tuple[str, int], ...] | None = None
     index: Index | None = None
+    renewed: float | None = None
 
 
 _cache = _Cache()
@@ -156,16 +164,21 @@ def index(*, fresh: bool = False) -> Index:
     that was installed meanwhile, and asking for a missing name twice scans once.
     """
     found = _cache.index
-    if found is None or fresh:
+    if found is None or (fresh and _may_renew()):
         # Taken before the scan: what changes during it is seen the next time. No lock: two threads
         # that scan at once find the same.
         fingerprint = _fingerprint()
         if found is None or _cache.fingerprint != fingerprint:
+            _cache.renewed = time.monotonic() if fresh else None
             found = scan()
             _cache.index, _cache.fingerprint = found, fingerprint
     return found
 
 
+def _may_renew() -> bool:
+    return _cache.renewed is None or time.monotonic() - _cache.renewed >= _LEAST_SECONDS
+
+
 def forget() -> None:
     """Have the next question answered by a new scan."""
-    _cache.index = None
+    _cache.index = _cache.renewed = None

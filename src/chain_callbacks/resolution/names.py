@@ -25,6 +25,7 @@ _ENTRY: Final = re.compile(
     rf"(?P<name>{_WORD})(?::(?P<instance>{_WORD}))?"
 )
 _JOINTS: Final = re.compile(r"[-_.]+")
+_PREFIXES: Final = re.compile(f"^(?:{PREFIX})+")
 
 Operation = Literal["add", "remove", "none"]
 
@@ -61,7 +62,8 @@ def normalised(name: str) -> str:
 
 def handler_name(name: str) -> str:
     """Return the one spelling of a handler's name, without this project's prefix."""
-    return normalised(name).removeprefix(PREFIX)
+    # However often it is there: a name that was read and written is read as the same one.
+    return _PREFIXES.sub("", normalised(name))
 
 
 def parse_entry(text: str, *, source: str, position: int = 1) -> Entry:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from . import environment as env
-from .names import DEFAULT_INSTANCE, Entry, Ref, parse_entry
+from .index import FIRST_PARTY
+from .names import DEFAULT_INSTANCE, Entry, Ref, normalised, parse_entry
 
 if TYPE_CHECKING:
     from .core_settings import CoreSettings
@@ -37,16 +38,22 @@ class Operator:
     is_disabled: bool = False
     is_strict: bool = False
     plugins: tuple[str, ...] = ()
-    handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # No traceback that shows this object shall show them.
+    handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     secrets_dir: str | None = None
 
-    def rule_against(self, ref: Ref) -> str | None:
-        """Return the variable that forbids a handler; None where it may be used."""
-        if any(_covers(required.ref, ref) for required in self.require):
+    def rule_against(self, ref: Ref, distribution: str | None = None) -> str | None:
+        """Return the variable that forbids a handler; None where it may be used.
+
+        *distribution* is the one that offers what *ref* means, where that is known.
+        """
+        if any(_permits(required.ref, ref, distribution) for required in self.require):
             return None
-        if any(_covers(denied, ref) for denied in self.deny):
+        if any(_covers(denied, ref, distribution) for denied in self.deny):
             return f"{env.NAMES}_DENY"
-        if self.allow is not None and not any(_covers(allowed, ref) for allowed in self.allow):
+        if self.allow is not None and not any(
+            _permits(allowed, ref, distribution) for allowed in self.allow
+        ):
             return f"{env.NAMES}_ALLOW"
         return None
 
@@ -61,8 +68,22 @@ class Operator:
         )
 
 
-def _covers(rule: Ref, ref: Ref) -> bool:
-    return rule.name == ref.name and rule.instance in (None, ref.instance or DEFAULT_INSTANCE)
+def _covers(rule: Ref, ref: Ref, distribution: str | None) -> bool:
+    offering = normalised(distribution or ref.distribution or rule.distribution or "")
+    return (
+        rule.name == ref.name
+        and rule.instance in (None, ref.instance or DEFAULT_INSTANCE)
+        and rule.distribution in (None, offering)
+    )
+
+
+def _permits(rule: Ref, ref: Ref, distribution: str | None) -> bool:
+    # Who allows `slack` means the one that bears the name by right.
+    if ref.distribution not in (None, rule.distribution or FIRST_PARTY.get(ref.name)) and (
+        rule.distribution is not None or ref.name in FIRST_PARTY
+    ):
+        return False
+    return _covers(rule, ref, distribution)
 
 
 class _Known:

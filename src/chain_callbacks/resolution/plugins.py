@@ -6,14 +6,14 @@ pluggy's manager is the register of what has been loaded, and carries the framew
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
-from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BrokenPluginError
+from ..errors import BrokenPluginError, did_you_mean
 from .provenance import Provenance
 from .requirements import admits, own_version, specifier_for
 
@@ -26,22 +26,36 @@ log = logging.getLogger("chain_callbacks")
 
 Provider = Callable[..., Any]
 
-_registering = threading.Lock()
-
 refused: Final[dict[str, str]] = {}
 """Entry points that are not to be imported, each with why: what a diagnosis found to hang."""
 
 
-@lru_cache(maxsize=1)
+class _Known:
+    """The one register of the process, and the lock under which it is made and written to."""
+
+    manager: PluginManager | None = None
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_known: Final = _Known()
+if hasattr(os, "register_at_fork"):
+    # The lock may be held by a thread that the child has not.
+    os.register_at_fork(after_in_child=_known.__init__)  # type: ignore[misc]
+
+
 def plugin_manager() -> PluginManager:
     """Return the register of loaded plugins; it holds modules, never a handler."""
-    from pluggy import PluginManager
-
     from . import hookspecs
 
-    manager = PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    return manager
+    # Two threads must not make two: what is registered in the second would be lost.
+    with _known.lock:
+        if _known.manager is None:
+            manager = hookspecs.Register(hookspecs.PROJECT)
+            manager.add_hookspecs(hookspecs)
+            _known.manager = manager
+        return _known.manager
 
 
 def load(candidate: Candidate, *, source: str) -> Provider:
@@ -64,18 +78,41 @@ def load(candidate: Candidate, *, source: str) -> Provider:
     return made
 
 
-def load_hooks(candidate: Candidate, *, source: str) -> None:
-    """Import a module of hook implementations, and register it.
+def load_hooks(candidate: Candidate, *, source: str) -> ModuleType:
+    """Return a module of hook implementations, imported and registered.
 
     Raises:
-        BrokenPluginError: It cannot be imported, or implements nothing.
+        BrokenPluginError: It cannot be imported, or does not implement what there is.
     """
     module = _imported(candidate, source)
     if not isinstance(module, ModuleType):
         raise broken(candidate, source, f"{candidate.value!r} is no module of hooks")
     _register(candidate, source)
-    if not plugin_manager().get_hookcallers(module):
-        raise broken(candidate, source, f"{candidate.value!r} implements no hook")
+    problem = _problem_with(module, candidate.value)
+    if problem is not None:
+        _unregister(module)
+        raise broken(candidate, source, problem)
+    return module
+
+
+def _problem_with(module: ModuleType, value: str) -> str | None:
+    callers = plugin_manager().get_hookcallers(module)
+    if not callers:
+        return f"{value!r} implements no hook"
+    for caller in callers:
+        if not caller.has_spec():
+            hint = did_you_mean(caller.name, _hook_names()).rstrip("?")
+            return f"{value!r} implements {caller.name}, which is no hook.{hint}".rstrip(".")
+        for each in caller.get_hookimpls():
+            if each.plugin is module and (each.wrapper or each.hookwrapper):
+                return f"{value!r} wraps {caller.name}; each implementation is called for itself"
+    return None
+
+
+def _hook_names() -> list[str]:
+    from . import hookspecs
+
+    return [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_")]
 
 
 def _imported(candidate: Candidate, source: str) -> Any:
@@ -156,17 +193,27 @@ def _register(candidate: Candidate, source: str) -> None:
     if module is None:
         return
     manager = plugin_manager()
-    with _registering:
+    name = f"{candidate.distribution}:{module.__name__}"
+    problem: Exception | None = None
+    with _known.lock:
         if manager.is_registered(module):
             return
+        if manager.has_plugin(name):
+            manager.unregister(name=name)  # The module was purged and imported anew.
         try:
-            manager.register(module, name=f"{candidate.distribution}:{module.__name__}")
-            problem = None
+            manager.register(module, name=name)
         except Exception as error:
             problem = error
-            manager.unregister(module)
     if problem is not None:
+        _unregister(module)
         raise broken(candidate, source, describe(problem)) from problem
+
+
+def _unregister(module: ModuleType) -> None:
+    manager = plugin_manager()
+    with _known.lock:
+        if manager.is_registered(module):
+            manager.unregister(module)
 
 
 def call_hook(hook_name: str, /, **arguments: Any) -> None:

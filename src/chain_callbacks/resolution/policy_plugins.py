@@ -7,9 +7,10 @@ and they fail closed: where one is missing or raises, nothing is resolved.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Final, NamedTuple
 
-from ..errors import ChainCallbacksError, PolicyPluginError
+from ..errors import BrokenPluginError, PolicyPluginError
 from . import plugins
 from .index import Candidate, index
 from .names import Entry, Ref, parse_entry
@@ -70,16 +71,19 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
     names = operator().plugins
     if not names:
         return
-    for name in names:
-        _load(name)
+    listed = [_load(name) for name in names]
     hook = getattr(plugins.plugin_manager().hook, HOOK)
     # In pluggy's order, the last registered first, but each for itself: a failure has a name.
     for implementation in reversed(hook.get_hookimpls()):
+        if implementation.plugin not in listed:
+            continue  # It was loaded for a handler of its, or was listed once.
         proposal._plugin = implementation.plugin_name
         failure: BaseException | None = None
         try:
             implementation.function(*[proposal for _ in implementation.argnames])
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             failure = error
         if failure is not None:
             reason = f"{HOOK} raised {plugins.describe(failure)}"
@@ -87,20 +91,18 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
     yield from proposal._changes
 
 
-def _load(name: str) -> None:
+def _load(name: str) -> ModuleType:
     candidates = _candidates(name)
     if not candidates:
         raise PolicyPluginError(plugin=name, reason="it is not installed")
     if len(candidates) > 1:
         offered = ", ".join(each.distribution for each in candidates)
         raise PolicyPluginError(plugin=name, reason=f"several distributions offer it: {offered}")
-    failure: ChainCallbacksError | None = None
     try:
-        plugins.load_hooks(candidates[0], source="CHAIN_CALLBACKS_PLUGINS")
-    except ChainCallbacksError as error:
+        return plugins.load_hooks(candidates[0], source="CHAIN_CALLBACKS_PLUGINS")
+    except BrokenPluginError as error:
         failure = error
-    if failure is not None:
-        raise PolicyPluginError(plugin=name, reason=getattr(failure, "reason", str(failure)))
+    raise PolicyPluginError(plugin=name, reason=failure.reason) from failure.__cause__
 
 
 def _candidates(name: str) -> tuple[Candidate, ...]:

@@ -30,10 +30,10 @@ def own_version() -> str:
 def specifier_for(requirement: str, name: str) -> str | None:
     """Return the versions that a line of ``Requires-Dist`` asks of *name*; None if of another.
 
-    A line that holds for an extra alone is of nobody.
+    A line that holds only for an extra, or somewhere else, is taken for one of nobody.
     """
     match = _REQUIREMENT.fullmatch(requirement)
-    if match is None or normalised(match["name"]) != name or "extra ==" in requirement:
+    if match is None or normalised(match["name"]) != name or ";" in requirement:
         return None
     return match["specifier"].strip()
 
@@ -60,11 +60,11 @@ def _holds(clause: str, own: tuple[int, ...]) -> bool:
     left, right = (each + (0,) * (width - len(each)) for each in (own, asked))
     match match["operator"]:
         case "==":
-            return own[: len(asked)] == asked if match["rest"] else left == right
+            return left[: len(asked)] == asked if match["rest"] else left == right
         case "!=":
-            return own[: len(asked)] != asked if match["rest"] else left != right
+            return left[: len(asked)] != asked if match["rest"] else left != right
         case "~=":
-            return left >= right and own[: len(asked) - 1] == asked[:-1]
+            return left >= right and left[: len(asked) - 1] == asked[:-1]
         case "<":
             return left < right
         case "<=":

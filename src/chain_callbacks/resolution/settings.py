@@ -6,13 +6,19 @@ before a named handler has settings to read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-from ..errors import HandlerSettingsError, did_you_mean
+from ..errors import HandlerSettingsError
 from .operator import operator
 
 if TYPE_CHECKING:
@@ -53,7 +59,6 @@ def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerS
         HandlerSettingsError: Some are missing or wrong. It names variables and shows no value; no
             exception that holds one is attached to it.
     """
-    unknown = [field for field in given.section if field not in model.model_fields]
     values = {field: v for field, v in given.section.items() if field in model.model_fields}
     try:
         settings = model(  # type: ignore[call-arg]  # an author may write an __init__
@@ -62,22 +67,26 @@ def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerS
         problems: tuple[str, ...] = ()
     except ValidationError as error:
         problems = _problems(error, given)
-    problems += tuple(
-        f"{field!r} is no key of [handlers.{given.label}]{did_you_mean(field, model.model_fields)}"
-        for field in unknown
-    )
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        where = given.prefix + (field[1].upper() if field else "")
+        problems = (f"{where} is wrong: it is not the JSON that its type asks for",)
+    except Exception as error:  # A validator of the author's may raise what it likes.
+        problems = (f"reading them raised {type(error).__name__}",)
+    problems += given.unknown(model.model_fields)
     if not problems:
         return settings
     # Outside of the `except`, so that the error has no context, whose input and frames hold values.
     problems += given.misspelt(model.model_fields)
-    del values, unknown
+    del values
     raise HandlerSettingsError(name=given.label, source=source, problems=problems)
 
 
 def _problems(error: ValidationError, given: Given) -> tuple[str, ...]:
     found = []
-    for detail in error.errors(include_input=False, include_context=False, include_url=False):
-        where = "__".join(str(part) for part in detail["loc"]).upper()
+    for detail in error.errors(include_context=False, include_url=False):
+        # What stands further in may be a key that was given.
+        where = "".join(str(part) for part in detail["loc"][:1]).upper()
         if detail["type"] == "missing":
             found.append(f"{given.prefix}{where} is not set")
             continue
@@ -86,17 +95,9 @@ def _problems(error: ValidationError, given: Given) -> tuple[str, ...]:
     return tuple(found)
 
 
-_LEAST_SECRET: Final = 4
-
-
 def _told(detail: Mapping[str, Any], given: Given) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    # A validator's own message may quote what it was given; pydantic's own never do.
-    if detail["type"] in ("value_error", "assertion_error"):
-        values = [
-            str(value).strip() for value in (*given.variables.values(), *given.section.values())
-        ]
-        is_quoted = any(len(v) >= _LEAST_SECRET and v in message for v in values)
-        if is_quoted or operator().secrets_dir is not None:
-            return "the value is not accepted"
+    # A validator's own message may quote what it was given, and so do a few of pydantic's.
+    if given.is_quoted_in(message, detail["input"]):
+        return "the value is not accepted"
     return message[:1].lower() + message[1:]

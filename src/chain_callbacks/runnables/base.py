@@ -39,10 +39,14 @@ _HOOKS: Final = ("_invoke", "_ainvoke", "_transform", "_atransform")
 def asked_by(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return which of ``config``, ``run`` and ``run_manager`` a function has as parameters."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = [*inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):
         return ()
-    return tuple(name for name in _ASKED if name in parameters)
+    if parameters and parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY:
+        # The first one takes the input, whatever it is called.
+        del parameters[0]
+    names = {parameter.name for parameter in parameters}
+    return tuple(name for name in _ASKED if name in names)
 
 
 def given(asked: tuple[str, ...], run: Run | None, *, is_async: bool) -> dict[str, Any]:
@@ -366,19 +370,29 @@ class Runnable(Generic[Input, Output]):
     def _configs(
         self, inputs: Sequence[Input], config: RunnableConfig | Sequence[RunnableConfig] | None
     ) -> list[RunnableConfig]:
-        if config is not None and not isinstance(config, Mapping):
+        if isinstance(config, list | tuple):
             if len(config) != len(inputs):
                 reason = f"has {len(config)} configs for {len(inputs)} inputs."
                 raise InvalidConfigError(key="", reason=reason)
-            return list(config)
-        ids: Any = config.get("run_id") if config else None
-        if ids is None or len(inputs) < 1:
-            return [config or {}] * len(inputs)
-        ids = list(ids) if isinstance(ids, list | tuple) else [ids]
-        if len(ids) != len(inputs):
-            reason = f"has {len(ids)} ids for {len(inputs)} inputs; pass a list of one an input."
+            configs: list[RunnableConfig] = [each or {} for each in config]
+        else:
+            shared = cast("RunnableConfig", {} if config is None else config)
+            ids: Any = shared.get("run_id") if isinstance(shared, Mapping) else None
+            if isinstance(ids, list | tuple):
+                if len(ids) != len(inputs):
+                    reason = f"has {len(ids)} ids for {len(inputs)} inputs."
+                    raise InvalidConfigError(key="run_id", reason=reason)
+                configs = [{**shared, "run_id": one} for one in ids]
+            else:
+                check(shared)
+                configs = [shared] * len(inputs)
+        for each in configs:
+            check(each)
+        given_ids = [each["run_id"] for each in configs if each.get("run_id")]
+        if len({*given_ids}) < len(given_ids):
+            reason = "is the same for several inputs; pass a list of one an input."
             raise InvalidConfigError(key="run_id", reason=reason)
-        return [{**(config or {}), "run_id": one} for one in ids]
+        return configs
 
     # How it is composed.
 

@@ -17,6 +17,7 @@ from . import concurrency
 from .base import Input, Output, Runnable, coerced
 from .chunks import Whole
 from .config import RunnableConfig, limits_here
+from .streaming import aclosed_after, closed_after
 
 T = TypeVar("T")
 
@@ -65,20 +66,22 @@ class RunnableSequence(Runnable[Input, Output]):
         self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> Iterator[Output]:
         flow: Any = chunks
-        for number, step in enumerate(self.steps, start=1):
-            flow = step.transform(flow, child(run, f"seq:step:{number}"), **kwargs)
-            kwargs = {}
-        with contextlib.closing(flow):
+        with contextlib.ExitStack() as stack:
+            for number, step in enumerate(self.steps, start=1):
+                flow = step.transform(flow, child(run, f"seq:step:{number}"), **kwargs)
+                stack.enter_context(closed_after(flow))
+                kwargs = {}
             yield from flow
 
     async def _atransform(
         self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> AsyncIterator[Output]:
         flow: Any = chunks
-        for number, step in enumerate(self.steps, start=1):
-            flow = step.atransform(flow, child(run, f"seq:step:{number}"), **kwargs)
-            kwargs = {}
-        async with contextlib.aclosing(flow):
+        async with contextlib.AsyncExitStack() as stack:
+            for number, step in enumerate(self.steps, start=1):
+                flow = step.atransform(flow, child(run, f"seq:step:{number}"), **kwargs)
+                await stack.enter_async_context(aclosed_after(flow))
+                kwargs = {}
             async for chunk in flow:
                 yield chunk
 
@@ -139,7 +142,12 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
         }
         pending: dict[Future[Any], str] = {}
         # A thread a branch: a branch that waits for the shared input must not keep another out.
-        with ThreadPoolExecutor(max(1, len(flows)), thread_name_prefix="chain-callbacks") as pool:
+        with (
+            contextlib.ExitStack() as stack,
+            ThreadPoolExecutor(max(1, len(flows)), thread_name_prefix="chain-callbacks") as pool,
+        ):
+            for flow in flows.values():
+                stack.enter_context(closed_after(flow))
 
             def pull(key: str) -> None:
                 step = partial(next, flows[key], _DONE)
@@ -158,8 +166,6 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
                             pull(key)
             finally:
                 wait(pending)
-                for flow in flows.values():
-                    _close(flow)
 
     async def _atransform(
         self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
@@ -174,23 +180,24 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
         def pull(key: str) -> None:
             pending[asyncio.create_task(_anext(flows[key]))] = key
 
-        try:
-            for key in flows:
-                pull(key)
-            while pending:
-                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in sorted(done, key=lambda each: [*flows].index(pending[each])):
-                    key = pending.pop(task)
-                    chunk = task.result()
-                    if chunk is not _DONE:
-                        yield {key: chunk}
-                        pull(key)
-        finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as stack:
             for flow in flows.values():
-                await flow.aclose()
+                await stack.enter_async_context(aclosed_after(flow))
+            try:
+                for key in flows:
+                    pull(key)
+                while pending:
+                    done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                    for task in sorted(done, key=lambda each: [*flows].index(pending[each])):
+                        key = pending.pop(task)
+                        chunk = task.result()
+                        if chunk is not _DONE:
+                            yield {key: chunk}
+                            pull(key)
+            finally:
+                for task in pending:
+                    task.cancel()
+                await asyncio.gather(*pending, return_exceptions=True)
 
     def __repr__(self) -> str:
         return repr(self.steps)
@@ -205,11 +212,6 @@ async def _anext(flow: AsyncIterator[Any]) -> Any:
     return await anext(flow, _DONE)
 
 
-def _close(flow: Any) -> None:
-    with contextlib.suppress(AttributeError):
-        flow.close()
-
-
 class _Tee(Generic[T]):
     """One stream for several readers in threads; each item is pulled by whoever wants it first."""
 
@@ -217,6 +219,7 @@ class _Tee(Generic[T]):
         self._chunks = chunks
         self._queues: list[deque[T]] = [deque() for _ in range(readers)]
         self._lock = threading.Lock()
+        self._failure: BaseException | None = None
 
     def copy(self, position: int) -> Iterator[T]:
         """Return the reader at *position*; of an input that is known, one that knows it too."""
@@ -229,12 +232,22 @@ class _Tee(Generic[T]):
             if not queue:
                 with self._lock:
                     if not queue:
-                        item: Any = next(self._chunks, _DONE)
+                        item: Any = self._pull()
                         if item is _DONE:
                             return
                         for each in self._queues:
                             each.append(item)
             yield queue.popleft()
+
+    def _pull(self) -> Any:
+        # A stream that failed would look like one that is complete to the next one who asks.
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return next(self._chunks, _DONE)
+        except BaseException as error:
+            self._failure = error
+            raise
 
 
 class _AsyncTee(Generic[T]):
@@ -244,6 +257,7 @@ class _AsyncTee(Generic[T]):
         self._chunks = chunks
         self._queues: list[deque[T]] = [deque() for _ in range(readers)]
         self._lock = asyncio.Lock()
+        self._failure: BaseException | None = None
 
     def copy(self, position: int) -> AsyncIterator[T]:
         """Return the reader at *position*; of an input that is known, one that knows it too."""
@@ -256,9 +270,18 @@ class _AsyncTee(Generic[T]):
             if not queue:
                 async with self._lock:
                     if not queue:
-                        item: Any = await anext(self._chunks, _DONE)
+                        item: Any = await self._pull()
                         if item is _DONE:
                             return
                         for each in self._queues:
                             each.append(item)
             yield queue.popleft()
+
+    async def _pull(self) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return await anext(self._chunks, _DONE)
+        except BaseException as error:
+            self._failure = error
+            raise

@@ -74,11 +74,17 @@ async def in_tasks(
     async def work() -> None:
         for position, call in pending:
             # A task of its own gives each call a context of its own.
-            task = asyncio.create_task(call(), context=snapshot.copy())
-            results[position] = await task
+            await asyncio.create_task(work_alone(position, call), context=snapshot.copy())
 
     async def work_alone(position: int, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        results[position] = await call()
+        try:
+            results[position] = await call()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled this task: the call raised it, and a group would pass over that.
+            raise _Raised(error) from None
 
     failure: BaseException | None = None
     try:
@@ -91,6 +97,14 @@ async def in_tasks(
                     group.create_task(work())
     except BaseExceptionGroup as failed:
         failure = failed.exceptions[0]
+    if isinstance(failure, _Raised):
+        failure = failure.error
     if failure is not None:
         raise failure
     return [results[position] for position in range(len(numbered))]
+
+
+class _Raised(Exception):  # noqa: N818  No error of its own: it carries one past a task group.
+    def __init__(self, error: asyncio.CancelledError) -> None:
+        super().__init__()
+        self.error = error

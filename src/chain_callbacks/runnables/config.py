@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
-from ..dispatch.context import current
+from ..dispatch.context import Attached, current
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
 from ..errors import InvalidConfigError, did_you_mean, quoted
@@ -125,6 +125,8 @@ def child_config(run: Run | None) -> RunnableConfig:
 def limits_here() -> RunnableConfig:
     """Return the limits that hold where the caller is: of the current run, or of nobody."""
     scope = current.get()
+    while isinstance(scope, Attached):
+        scope = scope.around
     manager = scope.child if isinstance(scope, Run) else scope
     if isinstance(manager, CallbackManager):
         return {**manager.limits}  # type: ignore[typeddict-item]

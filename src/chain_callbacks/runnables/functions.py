@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Self
 
 from ..dispatch.context import to_thread
 from ..dispatch.runs import Run
@@ -13,8 +13,7 @@ from .base import Input, Output, Runnable, asked_by, given
 from .chunks import combined
 from .composition import RunnableParallel
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig, limits_here
-
-_DONE: Final = object()
+from .streaming import aclosed_after, stepped
 
 
 class RunnableLambda(Runnable[Input, Output]):
@@ -41,7 +40,7 @@ class RunnableLambda(Runnable[Input, Output]):
             kind = type(function).__name__
             raise TypeError(f"A RunnableLambda takes a function, and a {kind} is none.")
         super().__init__(name=name, callbacks=callbacks)
-        is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        is_async = _is_async(function)
         self._function = None if is_async else function
         self._afunction = function if is_async else afunction
         if name is None:
@@ -115,15 +114,17 @@ class RunnableLambda(Runnable[Input, Output]):
         if inspect.isasyncgenfunction(self._afunction):
             if self._aasked:
                 kwargs = {**kwargs, **given(self._aasked, run, is_async=True)}
-            async for chunk in self._afunction(chunks, **kwargs):
-                yield chunk
+            async with aclosed_after(self._afunction(chunks, **kwargs)) as aflow:
+                async for chunk in aflow:
+                    yield chunk
             return
         if self._afunction is None and inspect.isgeneratorfunction(self._function):
             if self._asked:
                 kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
             flow = self._function(iter([chunk async for chunk in chunks]), **kwargs)
-            while (chunk := await to_thread(next, flow, _DONE)) is not _DONE:
-                yield chunk
+            async with aclosed_after(stepped(flow)) as aflow:
+                async for chunk in aflow:
+                    yield chunk
             return
         input = combined([chunk async for chunk in chunks])
         yield await self._ainvoke(input, run=run, **kwargs)
@@ -131,11 +132,30 @@ class RunnableLambda(Runnable[Input, Output]):
     def _deeper(self) -> RunnableConfig:
         limit = limits_here().get("recursion_limit", DEFAULT_RECURSION_LIMIT)
         if limit <= 1:
-            raise RecursionLimitError(name=self.get_name(), limit=DEFAULT_RECURSION_LIMIT)
-        return {"recursion_limit": limit - 1}
+            raise RecursionLimitError(name=self.get_name(), limit=getattr(limit, "stated", limit))
+        return {"recursion_limit": _Left(limit)}
 
     def __repr__(self) -> str:
         return f"RunnableLambda({self.name or '...'})"
+
+
+class _Left(int):
+    """What is left of a limit after one step; *stated* is what there was at first."""
+
+    stated: int
+
+    def __new__(cls, limit: int) -> Self:
+        left = super().__new__(cls, limit - 1)
+        left.stated = getattr(limit, "stated", limit)
+        return left
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004  Of an object: is it `async def`?
+    return any(
+        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
+        for each in (function, call)
+    )
 
 
 async def _aonce(value: Any) -> AsyncIterator[Any]:

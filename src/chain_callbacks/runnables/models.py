@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from ..dispatch.runs import Run
 from ..dispatch.sinks import NO_KEYWORDS
 from ..events import KINDS, RunKind
 from .base import Runnable
-from .chunks import combined
+from .chunks import combined, reported
 from .messages import (
     AIMessage,
     AIMessageChunk,
@@ -21,6 +22,7 @@ from .messages import (
     message_chunk_to_message,
 )
 from .outputs import ChatGeneration, ChatGenerationChunk, LLMResult
+from .streaming import aclosed_after, closed_after, stepped
 
 
 class BaseChatModel(Runnable[Any, AIMessage]):
@@ -48,9 +50,9 @@ class BaseChatModel(Runnable[Any, AIMessage]):
         if type(self)._stream is BaseChatModel._stream:
             yield _as_chunk(await self._agenerate(messages, **kwargs))
             return
-        flow = self._stream(messages, **kwargs)
-        while (chunk := await to_thread(next, flow, None)) is not None:
-            yield chunk
+        async with aclosing(stepped(self._stream(messages, **kwargs))) as flow:
+            async for chunk in flow:
+                yield chunk
 
     def _identifying_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return what identifies a call for whoever meters it: its model and its settings."""
@@ -66,7 +68,7 @@ class BaseChatModel(Runnable[Any, AIMessage]):
         return _result(output)
 
     def _error_keywords(self, input: Any, given: Sequence[Any] = ()) -> Mapping[str, Any]:
-        return {"response": _result(combined(given))} if given else NO_KEYWORDS
+        return {"response": _result(reported(given))} if given else NO_KEYWORDS
 
     def _invoke(self, input: Any, *, run: Run | None = None, **kwargs: Any) -> AIMessage:
         return _identified(self._generate(convert_to_messages(input), **kwargs), run)
@@ -79,22 +81,24 @@ class BaseChatModel(Runnable[Any, AIMessage]):
     ) -> Iterator[AIMessageChunk]:
         messages = convert_to_messages(combined(list(chunks)))
         message_id = _message_id(run)
-        for chunk in self._stream(messages, **kwargs):
-            chunk.id = chunk.id or message_id
-            if run is not None:
-                run.on_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
-            yield chunk
+        with closed_after(self._stream(messages, **kwargs)) as flow:
+            for chunk in flow:
+                chunk.id = chunk.id or message_id
+                if run is not None:
+                    run.on_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
+                yield chunk
 
     async def _atransform(
         self, chunks: AsyncIterator[Any], *, run: Run | None = None, **kwargs: Any
     ) -> AsyncIterator[AIMessageChunk]:
         messages = convert_to_messages(combined([chunk async for chunk in chunks]))
         message_id = _message_id(run)
-        async for chunk in self._astream(messages, **kwargs):
-            chunk.id = chunk.id or message_id
-            if run is not None:
-                await run.aon_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
-            yield chunk
+        async with aclosed_after(self._astream(messages, **kwargs)) as flow:
+            async for chunk in flow:
+                chunk.id = chunk.id or message_id
+                if run is not None:
+                    await run.aon_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
+                yield chunk
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
         """Return this model with *tools* offered at each call."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from itertools import chain
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..dispatch.context import current, leave, to_thread
-from ..dispatch.delivery.portal import portal
+from ..dispatch.delivery.portal import sweeper
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
-from .chunks import Whole, combined
+from .chunks import Whole, combined, reported
 
 if TYPE_CHECKING:
     from .base import Runnable
@@ -24,7 +27,7 @@ _DONE: Final = object()
 class OwnedStream(Iterator[T]):
     """The iterator that a caller holds: closing it, or losing it, ends the runs behind it.
 
-    A collected one is closed on the worker thread. Where the collector happens to run somebody's
+    A collected one is closed on a thread for it. Where the collector happens to run somebody's
     lock may be held, and a handler may want it.
     """
 
@@ -53,13 +56,26 @@ class OwnedStream(Iterator[T]):
         if self._generator.gi_suspended:
             # At the very end of the interpreter there is no thread to start any more.
             with contextlib.suppress(RuntimeError):
-                portal.call_soon(self._generator.close)
+                sweeper.take(self._generator.close)
+
+
+class OwnedGenerator(OwnedStream[T], Generator[T, Any, Any]):
+    """A generator that a caller holds: as a stream, and what is sent and thrown goes through."""
+
+    __slots__ = ()
+
+    def send(self, value: Any, /) -> T:
+        """Return the next item, *value* being what the last one is answered with."""
+        return self._generator.send(value)  # type: ignore[no-any-return]
+
+    def throw(self, *error: Any) -> T:
+        """Return the next item after *error* was raised where the last one was given."""
+        return self._generator.throw(*error)  # type: ignore[no-any-return]
 
 
 def owned(chunks: Iterator[T]) -> Iterator[T]:
-    """Return *chunks* as their caller may hold them; those that make no run are left alone."""
-    code = getattr(chunks, "gi_code", None)
-    return OwnedStream(chunks) if code is run_stream.__code__ else chunks
+    """Return *chunks* as their caller may hold them; it need not have a run, a step of it may."""
+    return OwnedStream(chunks) if isinstance(chunks, GeneratorType) else chunks
 
 
 def within(manager: CallbackManager, chunks: Iterator[T]) -> Iterator[T]:
@@ -120,14 +136,19 @@ def run_stream(
             if keeps:
                 given.append(chunk)
             yield chunk
-        run.end(runnable._end_payload(combined(given)) if keeps else None)
-    except GeneratorExit:
-        _close(run, flow)
-        run.end(runnable._end_payload(combined(given)) if given else None, status="closed")
-        raise
+        run.end(runnable._end_payload(reported(given)) if keeps else None)
     except BaseException as error:
-        _close(run, flow)
-        run.fail(error, keywords=runnable._error_keywords(known, given))
+        is_left = isinstance(error, GeneratorExit)
+        try:
+            _close(run, flow)
+        except BaseException as failure:
+            leaving = failure if is_left else error
+            run.fail(leaving, keywords=runnable._error_keywords(known, given))
+            raise
+        if is_left:
+            run.end(runnable._end_payload(reported(given)) if given else None, status="closed")
+        else:
+            run.fail(error, keywords=runnable._error_keywords(known, given))
         raise
     finally:
         _close(None, chunks)
@@ -142,6 +163,15 @@ def _begin(runnable: Runnable[Any, Any], chunks: Iterator[Any]) -> tuple[Iterato
         return (chunks if first is _DONE else chain((first,), chunks)), _DEFERRED
     whole = Whole(combined(list(chunks)))
     return whole, whole.value
+
+
+@contextlib.contextmanager
+def closed_after(chunks: Iterator[T]) -> Iterator[Iterator[T]]:
+    """Close *chunks* on leaving, where that is something that can be closed."""
+    try:
+        yield chunks
+    finally:
+        _close(None, chunks)
 
 
 def _close(run: Run | None, chunks: Any) -> None:
@@ -169,6 +199,7 @@ async def arun_stream(
     keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
     flow: Any = None
     known: Any = None
+    is_out = False
     try:
         source, known = await _abegin(runnable, chunks)
         await runnable._astart(run, known, kwargs)
@@ -183,15 +214,26 @@ async def arun_stream(
                 break
             if keeps:
                 given.append(chunk)
+            is_out = True
             yield chunk
-        await run.aend(runnable._end_payload(combined(given)) if keeps else None)
-    except GeneratorExit:
-        await _aclose(run, flow)
-        await run.aend(runnable._end_payload(combined(given)) if given else None, status="closed")
-        raise
+            is_out = False
+        await run.aend(runnable._end_payload(reported(given)) if keeps else None)
     except BaseException as error:
-        await _aclose(run, flow)
-        await run.afail(error, keywords=runnable._error_keywords(known, given))
+        # A loop that ends cancels the closing of what was left: nobody was waiting for a chunk.
+        is_left = isinstance(error, GeneratorExit) or (
+            is_out and isinstance(error, asyncio.CancelledError)
+        )
+        try:
+            await _aclose(run, flow)
+        except BaseException as failure:
+            leaving = failure if is_left else error
+            await run.afail(leaving, keywords=runnable._error_keywords(known, given))
+            raise
+        if is_left:
+            output = runnable._end_payload(reported(given)) if given else None
+            await run.aend(output, status="closed")
+        else:
+            await run.afail(error, keywords=runnable._error_keywords(known, given))
         raise
     finally:
         await _aclose(None, chunks)
@@ -213,6 +255,15 @@ async def _achain(first: T, rest: AsyncIterator[T]) -> AsyncIterator[T]:
     yield first
     async for chunk in rest:
         yield chunk
+
+
+@contextlib.asynccontextmanager
+async def aclosed_after(chunks: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close *chunks* on leaving: now, and not when the loop comes round to collected ones."""
+    try:
+        yield chunks
+    finally:
+        await _aclose(None, chunks)
 
 
 async def _aclose(run: Run | None, chunks: Any) -> None:
@@ -237,9 +288,51 @@ async def in_thread(
 ) -> AsyncIterator[Any]:
     """Give what a step that streams only synchronously makes, each chunk made in a thread."""
     whole: Any = Whole(combined([chunk async for chunk in chunks]))
-    flow: Any = runnable._flow(whole, kwargs, run)
+    async with contextlib.aclosing(stepped(runnable._flow(whole, kwargs, run))) as flow:
+        async for chunk in flow:
+            yield chunk
+
+
+class _Steps:
+    """A synchronous stream that is stepped in threads, and may be left during a step."""
+
+    def __init__(self, flow: Any) -> None:
+        self._flow = flow
+        self._lock = threading.Lock()
+        self._is_running = self._is_left = False
+
+    def step(self) -> Any:
+        """Return the next chunk; close the stream where it was left in the meantime."""
+        with self._lock:
+            if self._is_left:
+                return _DONE
+            self._is_running = True
+        try:
+            return next(self._flow, _DONE)
+        finally:
+            with self._lock:
+                self._is_running = False
+                is_left = self._is_left
+            if is_left:
+                _close(None, self._flow)
+
+    def leave(self) -> bool:
+        """Make this step the last; tell whether the stream is to be closed, none being made."""
+        with self._lock:
+            self._is_left = True
+            return not self._is_running
+
+
+async def stepped(flow: Iterator[T]) -> AsyncGenerator[T, None]:
+    """Give the chunks of *flow*, each made in a thread.
+
+    A thread cannot be interrupted: cancelled during a step, this leaves at once, and the thread
+    closes *flow* when it comes back.
+    """
+    steps = _Steps(flow)
     try:
-        while (chunk := await to_thread(next, flow, _DONE)) is not _DONE:
+        while (chunk := await to_thread(steps.step)) is not _DONE:
             yield chunk
     finally:
-        await to_thread(flow.close)
+        if steps.leave():
+            await to_thread(_close, None, flow)

@@ -14,11 +14,12 @@ from ..dispatch.sinks import NO_KEYWORDS
 from ..events import KINDS, RunKind, RunType
 from ..resolution.resolver import enter
 from ..resolution.sources import Attachments
-from .chunks import combined
+from .chunks import reported
 from .config import RunnableConfig, check
 from .messages import AIMessage
 from .models import _result
 from .outputs import LLMResult
+from .streaming import OwnedGenerator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,9 +86,13 @@ class _Tracer:
         config: RunnableConfig | None,
     ) -> None:
         self.kind = kind
-        self.name = name or function.__name__
-        self.id_path = (*function.__module__.split("."), function.__qualname__)
+        # A partial, or an object that can be called, has no name of its own.
+        kind_name = type(function).__name__
+        self.name = name or getattr(function, "__name__", kind_name)
+        path = getattr(function, "__qualname__", kind_name)
+        self.id_path = (*function.__module__.split("."), path)
         self.signature = inspect.signature(function)
+        self.is_method = next(iter(self.signature.parameters), "") in ("self", "cls")
         self.own: Attachments | None = None
         if callbacks is not None:
             self.own = Attachments(callbacks, f"traced({self.name}).callbacks")
@@ -109,6 +114,10 @@ class _Tracer:
             inputs = dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError:  # The call itself will say what is wrong with it.
             inputs = {"args": args, "kwargs": kwargs}
+        else:
+            if self.is_method:
+                # What a method is called on is no input; it may be large, and drags all it holds.
+                del inputs[next(iter(inputs))]
         first = next(iter(inputs.values()), "")
         match self.kind.run_type:
             case "tool":
@@ -207,9 +216,9 @@ def _generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., A
         if manager is None:
             return inner
         if manager.is_silent:
-            return _stepping(manager, inner)
+            return OwnedGenerator(_stepping(manager, inner))
         run = tracer.run(manager)
-        return _generating(run, tracer, inner, args, kwargs)
+        return OwnedGenerator(_generating(run, tracer, inner, args, kwargs))
 
     return call
 
@@ -222,12 +231,13 @@ def _generating(
     kwargs: Mapping[str, Any],
 ) -> Generator[Any, Any, Any]:
     given: list[Any] = []
+    keeps = run.hears(tracer.kind.end)
     try:
         run.start(*tracer.payload(run, args, kwargs))
-        result = yield from _stepping(run, inner, given)
-        run.end(tracer.output(run, combined(given) if result is None else result))
+        result = yield from _stepping(run, inner, given if keeps else None)
+        run.end(tracer.output(run, reported(given) if result is None else result))
     except GeneratorExit:
-        run.end(tracer.output(run, combined(given)), status="closed")
+        run.end(tracer.output(run, reported(given)), status="closed")
         raise
     except BaseException as error:
         run.fail(error)
@@ -274,7 +284,7 @@ def _async_generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[
         if manager is None:
             return inner
         if manager.is_silent:
-            return _astepping(manager, inner, [])
+            return _astepping(manager, inner)
         run = tracer.run(manager)
         return _agenerating(run, tracer, inner, args, kwargs)
 
@@ -289,9 +299,10 @@ async def _agenerating(
     kwargs: Mapping[str, Any],
 ) -> AsyncGenerator[Any, Any]:
     given: list[Any] = []
+    keeps = run.hears(tracer.kind.end)
     try:
         await run.astart(*tracer.payload(run, args, kwargs))
-        flow = _astepping(run, inner, given)
+        flow = _astepping(run, inner, given if keeps else None)
         step: Any = anext(flow)
         while True:
             try:
@@ -305,9 +316,9 @@ async def _agenerating(
                 raise
             except BaseException as error:
                 step = flow.athrow(error)
-        await run.aend(tracer.output(run, combined(given)))
+        await run.aend(tracer.output(run, reported(given)))
     except GeneratorExit:
-        await run.aend(tracer.output(run, combined(given)), status="closed")
+        await run.aend(tracer.output(run, reported(given)), status="closed")
         raise
     except BaseException as error:
         await run.afail(error)
@@ -315,7 +326,9 @@ async def _agenerating(
 
 
 async def _astepping(
-    scope: Run | CallbackManager, inner: AsyncGenerator[Any, Any], given: list[Any]
+    scope: Run | CallbackManager,
+    inner: AsyncGenerator[Any, Any],
+    given: list[Any] | None = None,
 ) -> AsyncGenerator[Any, Any]:
     """Pass everything through to *inner*, with *scope* in the context during each of its steps."""
     step: Any = functools.partial(anext, inner)
@@ -327,7 +340,8 @@ async def _astepping(
             return
         finally:
             leave(token)
-        given.append(item)
+        if given is not None:
+            given.append(item)
         try:
             step = functools.partial(inner.asend, (yield item))
         except GeneratorExit:

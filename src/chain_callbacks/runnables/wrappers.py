@@ -76,6 +76,34 @@ class RunnableBinding(Runnable[Input, Output]):
         """Invoke the bound step."""
         return await self.bound.ainvoke(input, self._config(config), **{**self.kwargs, **kwargs})
 
+    def batch(
+        self,
+        inputs: Sequence[Input],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Invoke the bound step on each input."""
+        configs = [self._config(each) for each in self._configs(inputs, config)]
+        return self.bound.batch(
+            inputs, configs, return_exceptions=return_exceptions, **{**self.kwargs, **kwargs}
+        )
+
+    async def abatch(
+        self,
+        inputs: Sequence[Input],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Invoke the bound step on each input."""
+        configs = [self._config(each) for each in self._configs(inputs, config)]
+        return await self.bound.abatch(
+            inputs, configs, return_exceptions=return_exceptions, **{**self.kwargs, **kwargs}
+        )
+
     def stream(
         self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Output]:

@@ -28,6 +28,7 @@ class SlackHandler(BaseCallbackHandler):
     """
 
     settings_model = SlackSettings
+    sends_to = "Slack"
 
     def __init__(self, settings: SlackSettings) -> None:
         self._service = settings.service

@@ -58,12 +58,14 @@ async def atell_to_the_end(
         try:
             await asyncio.shield(telling)
         except asyncio.CancelledError as error:
-            if telling.done():
-                break
+            if telling.cancelled():
+                break  # A handler raised it.
             cancelled = error
         except BaseException:
             break  # It is what the delivery raised, and the result below raises it.
     if cancelled is not None:
+        if not telling.cancelled():
+            telling.exception()  # A cancellation beats it; it counts as retrieved.
         raise cancelled
     telling.result()
 

@@ -1,4 +1,4 @@
-"""The one loop thread on which asynchronous handlers of synchronous callers run."""
+"""Threads of our own: one loop for asynchronous handlers, one that ends what was collected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from .failures import log
 
 T = TypeVar("T")
 
@@ -59,11 +62,6 @@ class Portal:
         loop.call_soon_threadsafe(_start, loop, work, context=context)
         return outcome.result()
 
-    def call_soon(self, function: Callable[[], Any]) -> None:
-        """Have *function* called on the loop thread, in a copy of this context; do not wait."""
-        context = contextvars.copy_context()
-        self._running_loop().call_soon_threadsafe(function, context=context)
-
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -75,7 +73,41 @@ def _start(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
+class Sweeper:
+    """A thread that calls what the collector hands over, started when there is something.
+
+    Not the portal's: what is called may have asynchronous handlers to wait for.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def take(self, function: Callable[[], Any]) -> None:
+        """Have *function* called soon; for a finaliser, which may stand inside any lock."""
+        # No lock here either: `put` may be interrupted by another finaliser's `put`, and two
+        # threads where one was meant do no harm.
+        self._calls.put(function)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._sweep, name="chain-callbacks-sweeper", daemon=True
+            )
+            self._thread.start()
+
+    def _sweep(self) -> None:
+        while True:
+            function = self._calls.get()
+            try:
+                function()
+            except BaseException:
+                log.warning("A stream that nobody held any more failed to close.", exc_info=True)
+            # Nothing is kept alive while waiting for the next one.
+            del function
+
+
 portal = Portal()
+sweeper = Sweeper()
 if hasattr(os, "register_at_fork"):
-    # The child has no such thread, and the lock may be held by one that it has not either.
+    # The child has no such threads, and the lock may be held by one that it has not either.
     os.register_at_fork(after_in_child=portal.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=sweeper.__init__)  # type: ignore[misc]

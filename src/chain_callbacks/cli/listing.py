@@ -1,0 +1,146 @@
+"""The command ``list``: what is installed, where it comes from, and whether it is enabled.
+
+``--json`` prints an object; keys may be added, none goes within a major version::
+
+    {"handlers": [{
+        "name": "slack",          # the handler's name
+        "entry": "slack",         # what to write to mean it; "distribution/slack" where need be
+        "kind": "handler",        # or "hooks": a policy plugin, for CHAIN_CALLBACKS_PLUGINS
+        "enabled": true,          # the environment, or the file, names it: every run is heard
+        "distribution": "chain-callbacks-slack",       # null where it was registered
+        "version": "0.1.0",                            # null where it cannot be told
+        "location": "/usr/lib/python3/site-packages",  # null where it cannot be told
+        "value": "chain_callbacks_slack:SlackHandler"  # of the entry point, or the file's class
+    }]}
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Final, NamedTuple
+
+from ..errors import ChainCallbacksError
+from ..resolution.environment import NAMES
+from ..resolution.explanation import aligned
+from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
+from ..resolution.index import Candidate, index
+from ..resolution.names import DEFAULT_INSTANCE, Entry, Ref, handler_name, parse_entry
+from ..resolution.operator import Operator, operator
+from .output import one_line, say, say_data
+
+_HEAD: Final = ("name", "enabled", "distribution", "version", "from")
+
+
+class Listed(NamedTuple):
+    """What can be said of a handler without importing it: the JSON, in its order."""
+
+    name: str
+    entry: str
+    kind: str
+    enabled: bool
+    distribution: str | None
+    version: str | None
+    location: str | None
+    value: str | None
+
+
+def run(arguments: Namespace) -> int:
+    """Print what is installed and registered; nothing of a plugin is imported."""
+    word = operator()
+    enabled = _enabled(word)
+    found = (*_registered(enabled), *_of_file(word, enabled), *_installed(word, enabled))
+    listed = sorted(found, key=lambda each: (each.name, each.entry))
+    if arguments.json:
+        say_data({"handlers": [each._asdict() for each in listed]})
+    elif listed:
+        say(aligned(_HEAD, [_cells(each) for each in listed]))
+    else:
+        say("No handler is installed.")
+    return 0
+
+
+def _cells(each: Listed) -> tuple[str, ...]:
+    enabled = "yes" if each.enabled else "-"
+    return (
+        # What is shown was written by whoever made the plugin.
+        one_line(each.entry),
+        f"{enabled} (hooks)" if each.kind == "hooks" else enabled,
+        one_line(each.distribution or "-"),
+        one_line(each.version or "-"),
+        one_line(each.location or "registered"),
+    )
+
+
+def _enabled(word: Operator) -> frozenset[Key]:
+    """Return the handlers that the environment, or its file, attaches to every run.
+
+    What cannot be used is passed over, as a run does it; ``explain`` says why.
+    """
+    if word.is_disabled:
+        return frozenset()
+    keys: list[Key] = []
+    for text, source in word.names:
+        with suppress(ChainCallbacksError):
+            keys = _folded(keys, parse_entry(text, source=source), word)
+    for entry in word.require:
+        with suppress(ChainCallbacksError):
+            keys.append(identify(entry.ref, source=f"{NAMES}_REQUIRE"))
+    return frozenset(keys)
+
+
+def _folded(keys: list[Key], entry: Entry, word: Operator) -> list[Key]:
+    if entry.operation == "none":
+        return []
+    key = identify(entry.ref, source=NAMES)
+    if entry.operation == "add":
+        return keys if word.rule_against(entry.ref) else [*keys, key]
+    instance = entry.ref.instance
+    return [each for each in keys if each[:2] != key[:2] or instance not in (None, each.instance)]
+
+
+def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:
+    for name in registered_names():
+        is_enabled = _is_among(enabled, REGISTERED, name)
+        yield Listed(name, name, "handler", is_enabled, None, None, None, None)
+
+
+def _of_file(word: Operator, enabled: frozenset[Key]) -> Iterator[Listed]:
+    file = os.environ.get(f"{NAMES}_CONFIG")
+    for entry, section in word.handlers.items():
+        if isinstance(section.get("class"), str):
+            name, _, instance = entry.partition(":")
+            is_enabled = Key(FROM_FILE, name, instance or DEFAULT_INSTANCE) in enabled
+            yield Listed(name, entry, "handler", is_enabled, None, None, file, section["class"])
+
+
+def _installed(word: Operator, enabled: frozenset[Key]) -> Iterator[Listed]:
+    hooks = {handler_name(name) for name in word.plugins}
+    for each in chain.from_iterable(index().candidates.values()):
+        # The value of a handler has the name of a class, or a function, in its module.
+        is_handler = ":" in each.value
+        yield Listed(
+            each.name,
+            _entry_of(each),
+            "handler" if is_handler else "hooks",
+            _is_among(enabled, each.distribution, each.name) if is_handler else each.name in hooks,
+            each.distribution,
+            each.version,
+            each.location,
+            each.value,
+        )
+
+
+def _is_among(keys: frozenset[Key], distribution: str, name: str) -> bool:
+    return any(key[:2] == (distribution, name) for key in keys)
+
+
+def _entry_of(candidate: Candidate) -> str:
+    """Return the name alone where that means this one; else with its distribution."""
+    with suppress(ChainCallbacksError):
+        if identify(Ref(candidate.name), source="list").distribution == candidate.distribution:
+            return candidate.name
+    return f"{candidate.distribution}/{candidate.name}"

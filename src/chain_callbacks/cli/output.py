@@ -1,0 +1,54 @@
+"""What the commands write, and how: safe text, JSON, emphasis for a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Final
+
+from ..handlers.rendering import escaped, is_terminal, write_line
+
+_BOLD: Final = "\x1b[1m"
+_DIM: Final = "\x1b[2m"
+_RESET: Final = "\x1b[0m"
+
+
+def say(text: str = "") -> None:
+    """Write *text* and a newline to stdout, at once: what handlers write must not overtake it.
+
+    What the encoding lacks is written as an escape.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def say_data(data: Any) -> None:
+    """Write *data* to stdout as indented JSON."""
+    say(json.dumps(data, indent=2))
+
+
+def complain(program: str, text: str) -> None:
+    """Write *text* to stderr as one line that says which program it is of."""
+    write_line(f"{program}: {one_line(text)}")
+
+
+def one_line(text: str) -> str:
+    """Return *text* as one line in which nothing moves the cursor or changes a colour."""
+    return escaped(" ".join(text.split()))
+
+
+def bold(text: str) -> str:
+    """Return *text* as it stands out on a terminal."""
+    return _styled(text, _BOLD)
+
+
+def dim(text: str) -> str:
+    """Return *text* as it stands back on a terminal."""
+    return _styled(text, _DIM)
+
+
+def _styled(text: str, style: str) -> str:
+    if not is_terminal(sys.stdout) or os.environ.get("NO_COLOR"):
+        return text
+    return f"{style}{text}{_RESET}"

@@ -1,0 +1,165 @@
+"""What there is to know of one handler: its settings and which are set, its events, its origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..dispatch.sinks import events_of
+from ..handler import BaseCallbackHandler
+from ..policies import POLICIES
+from . import environment as env
+from . import factory
+from .given import Given, model_of
+from .names import DEFAULT_INSTANCE, parse_entry
+from .operator import operator
+from .provenance import Provenance
+
+_ASKING: Final = "chain-callbacks show"
+MASK: Final = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a handler.
+
+    Attributes:
+        name, kind, default, description: As the model has them; *default* is None where it is
+            required, else as text.
+        variable: What sets it in the environment.
+        is_required, is_secret: Of the field.
+        set_by: ``environment``, ``secret file`` or ``file``; None where nothing sets it.
+        value: What is set, as text; masked unless it is harmless: a policy, a number, a switch or
+            one of a few words.
+    """
+
+    name: str
+    kind: str
+    default: str | None
+    description: str
+    variable: str
+    is_required: bool
+    is_secret: bool
+    set_by: str | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What there is to know of one handler."""
+
+    name: str
+    provenance: Provenance
+    sends_to: str | None
+    events: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    instances: tuple[str, ...]
+
+
+def show(name: str) -> Shown:
+    """Return what there is to know of a handler, after importing it; it is not made.
+
+    Raises:
+        ChainCallbacksError: There is none of that name, or it cannot be imported.
+    """
+    entry = parse_entry(name, source=_ASKING)
+    key = factory.identify(entry.ref, source=_ASKING)
+    provider, provenance = factory.provider_of(key, source=_ASKING)
+    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
+    given = Given(key.name, instance)
+    model = model_of(provider)
+    fields: dict[str, Any] = {} if model is None else model.model_fields
+    return Shown(
+        name=str(key),
+        provenance=provenance,
+        sends_to=getattr(provider, "sends_to", None),
+        events=_events(provider),
+        settings=(
+            *(_setting(field, info, given) for field, info in fields.items()),
+            *(_policy(policy, given) for policy in POLICIES),
+        ),
+        instances=factory.instances_of(key.name),
+    )
+
+
+def _events(provider: Any) -> tuple[str, ...]:
+    # Of a class they can be told without making one; of a function only of what it makes.
+    if not isinstance(provider, type):
+        return ()
+    if issubclass(provider, BaseCallbackHandler):
+        return events_of(object.__new__(provider))
+    return tuple(name for name in dir(provider) if name.startswith("on_"))
+
+
+def _setting(field: str, info: Any, given: Given) -> Setting:
+    kind = _kind(info.annotation)
+    is_secret = "Secret" in kind
+    variable = given.prefix + field.upper()
+    set_by, value = _given(field, variable, given)
+    return Setting(
+        field,
+        kind,
+        None if info.is_required() else str(info.get_default(call_default_factory=True)),
+        info.description or "",
+        variable,
+        info.is_required(),
+        is_secret,
+        set_by,
+        None if value is None else (str(value) if _is_harmless(kind) else MASK),
+    )
+
+
+def _given(field: str, variable: str, given: Given) -> tuple[str | None, Any]:
+    if field in given.variables:
+        return "environment", given.variables[field]
+    folder = operator().secrets_dir
+    if folder is not None and _has_file(folder, variable):
+        return "secret file", MASK
+    if field in given.section:
+        return "file", given.section[field]
+    return None, None
+
+
+def _has_file(folder: str, variable: str) -> bool:
+    try:
+        return any(each.name.upper() == variable for each in Path(folder).iterdir())
+    except OSError:
+        return False
+
+
+def _policy(name: str, given: Given) -> Setting:
+    value, source = given.policies.get(name, (None, ""))
+    set_by = None if value is None else "environment" if source.startswith(env.NAMES) else "file"
+    return Setting(
+        name,
+        "policy",
+        "",
+        "how it is listened to",
+        given.prefix + name.upper(),
+        is_required=False,
+        is_secret=False,
+        set_by=set_by,
+        value=None if value is None else str(value),
+    )
+
+
+def _is_harmless(kind: str) -> bool:
+    words = set(kind.replace("|", " ").split()) - {"None"}
+    return words <= {"int", "float", "bool"} or kind.startswith("one of")
+
+
+def _kind(annotation: Any) -> str:
+    """Return an annotation as a person writes it; the choices of a literal as a list."""
+    choices = getattr(annotation, "__args__", ())
+    if (
+        getattr(annotation, "__origin__", None) is not None
+        and choices
+        and all(isinstance(choice, str) for choice in choices)
+    ):
+        return f"one of {', '.join(map(repr, choices))}"
+    if isinstance(annotation, type) and not choices:
+        return annotation.__name__
+    if choices and getattr(annotation, "__origin__", None) is None:
+        return " | ".join(_kind(choice) for choice in choices).replace("NoneType", "None")
+    return str(annotation).replace("typing.", "")

@@ -1,0 +1,403 @@
+"""``chain-callbacks doctor``: one fixture for each cause, each named right."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pytest
+
+from chain_callbacks import register
+from chain_callbacks.cli import main
+
+GOOD = "class Handler:\n    def on_chain_start(self, serialized, inputs, **kwargs):\n        pass\n"
+NEEDY = (
+    "from pydantic import SecretStr\n"
+    "from chain_callbacks import BaseCallbackHandler, HandlerSettings\n"
+    "class Settings(HandlerSettings):\n"
+    "    token: SecretStr\n"
+    "    retries: int = 1\n"
+    "class Handler(BaseCallbackHandler):\n"
+    "    settings_model = Settings\n"
+    "    def __init__(self, settings):\n"
+    "        self.settings = settings\n"
+)
+HOOKS = (
+    "from chain_callbacks import hookimpl\n"
+    "@hookimpl\n"
+    "def chain_callbacks_resolved(resolution):\n"
+    "    {body}\n"
+)
+
+
+class Case(NamedTuple):
+    """A configuration that does not do what was meant, and what doctor says of it."""
+
+    says: str
+    environment: dict[str, str]
+    subject: str
+    cause: str
+    remedy: str
+    module: str | None = None
+    """The source of the module of a distribution `acme-handlers`, which offers `acme`."""
+    value: str = "acme_handlers:Handler"
+    requires: tuple[str, ...] = ()
+    status: str = "problem"
+
+
+CASES = [
+    Case(
+        "a misspelt name",
+        {"CHAIN_CALLBACKS": "strcutlog"},
+        "strcutlog",
+        "no handler is called so",
+        "Did you mean 'structlog'?",
+    ),
+    Case(
+        "a name like nothing installed",
+        {"CHAIN_CALLBACKS": "zzz"},
+        "zzz",
+        "no handler is called so",
+        "installed are: console, structlog",
+    ),
+    Case(
+        "a handler of this project that is not installed",
+        {"CHAIN_CALLBACKS": "slack"},
+        "slack",
+        "not installed",
+        "pip install chain-callbacks-slack",
+    ),
+    Case(
+        "what is no name",
+        {"CHAIN_CALLBACKS": "console,a b"},
+        "a b",
+        "no handler name",
+        "entry 2 of CHAIN_CALLBACKS must be a name",
+    ),
+    Case(
+        "an instance that nobody configured",
+        {"CHAIN_CALLBACKS": "console:audit"},
+        "console:audit",
+        "nobody configured that instance",
+        "set one of its settings, CHAIN_CALLBACKS_CONSOLE__AUDIT__<FIELD>",
+    ),
+    Case(
+        "a denied handler",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_DENY": "console"},
+        "console",
+        "forbidden by CHAIN_CALLBACKS_DENY",
+        "take it out, or change CHAIN_CALLBACKS_DENY",
+    ),
+    Case(
+        "a handler that is not allowed",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_ALLOW": "structlog"},
+        "console",
+        "forbidden by CHAIN_CALLBACKS_ALLOW",
+        "take it out, or change CHAIN_CALLBACKS_ALLOW",
+    ),
+    Case(
+        "everything is off",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_DISABLED": "1"},
+        "CHAIN_CALLBACKS_DISABLED",
+        "nothing is attached to any run, handler objects included",
+        "unset CHAIN_CALLBACKS_DISABLED",
+        status="warning",
+    ),
+    Case(
+        "nothing is named",
+        {},
+        "CHAIN_CALLBACKS",
+        "no handler is named",
+        "set CHAIN_CALLBACKS=structlog",
+        status="note",
+    ),
+    Case(
+        "a misspelt variable of the framework",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRIKT": "1"},
+        "CHAIN_CALLBACKS_STRIKT",
+        "is no setting of chain-callbacks. Did you mean 'CHAIN_CALLBACKS_STRICT'?",
+        "rename or unset it",
+        status="warning",
+    ),
+    Case(
+        "a setting of a handler that does not exist",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_CONSOEL__PAYLOADS": "1"},
+        "CHAIN_CALLBACKS_CONSOEL__PAYLOADS",
+        "a setting of 'consoel', and no handler is called so",
+        "Did you mean 'console'?",
+        status="warning",
+    ),
+    Case(
+        "a framework setting with a wrong value",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRICT": "perhaps"},
+        "CHAIN_CALLBACKS_STRICT",
+        "Input should be a valid boolean, unable to interpret input",
+        "mend it: nothing is resolved until then",
+    ),
+    Case(
+        "a configuration file that is not there",
+        {"CHAIN_CALLBACKS_CONFIG": "/nowhere/handlers.toml"},
+        "configuration",
+        "the file /nowhere/handlers.toml cannot be read (No such file or directory)",
+        "mend it: nothing is resolved until then",
+    ),
+    Case(
+        "a handler whose import fails",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "ImportError: no driver",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="raise ImportError('no driver')",
+    ),
+    Case(
+        "a handler whose source is wrong",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "SyntaxError: invalid syntax (acme_handlers.py, line 1)",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="class = 1",
+    ),
+    Case(
+        "a handler whose module ends the process",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "SystemExit: 3",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="raise SystemExit(3)",
+    ),
+    Case(
+        "a handler whose import does not end",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "importing it did not end within 0.5 s",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="import threading\nthreading.Event().wait()",
+    ),
+    Case(
+        "an entry point to nothing",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "AttributeError: module 'acme_handlers' has no attribute 'Handler'",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="",
+    ),
+    Case(
+        "a factory that raises",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "making it raised ZeroDivisionError",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="def Handler():\n    1 / 0",
+    ),
+    Case(
+        "something that is no handler",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "its type int has no method of the event table, such as on_chain_start",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="def Handler():\n    return 1",
+    ),
+    Case(
+        "a method that cannot take its event",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "Handler.on_chain_start cannot be called: it takes 0 arguments and the event brings 2. "
+        "Give it the event's arguments and end its signature with **kwargs.",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="class Handler:\n    def on_chain_start(self):\n        pass",
+    ),
+    Case(
+        "a handler made for another version",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "it is made for chain-callbacks>=9, and this is 0.1.0",
+        "mend or uninstall acme-handlers, or take the name out",
+        module="raise RuntimeError('imported')",
+        requires=("chain-callbacks>=9",),
+    ),
+    Case(
+        "a missing credential",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "CHAIN_CALLBACKS_ACME__TOKEN is not set",
+        "set what is missing, or take the name out",
+        module=NEEDY,
+    ),
+    Case(
+        "a setting with a wrong value",
+        {
+            "CHAIN_CALLBACKS": "acme",
+            "CHAIN_CALLBACKS_ACME__TOKEN": "canary",
+            "CHAIN_CALLBACKS_ACME__RETRIES": "many",
+        },
+        "acme",
+        "CHAIN_CALLBACKS_ACME__RETRIES is wrong: input should be a valid integer, unable to parse "
+        "string as an integer",
+        "set what is missing, or take the name out",
+        module=NEEDY,
+    ),
+    Case(
+        "a policy with a wrong value",
+        {"CHAIN_CALLBACKS": "acme", "CHAIN_CALLBACKS_ACME__ONLY": "erors"},
+        "CHAIN_CALLBACKS_ACME__ONLY",
+        "'erors' is no value of the policy 'only'",
+        "write one of all, errors, roots, chain, prompt, parser, llm, chat_model, tool, retriever, "
+        "embeddings",
+        module=GOOD,
+    ),
+    Case(
+        "a policy plugin that is not installed",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_PLUGINS": "policy"},
+        "policy",
+        "it is not installed",
+        "nothing is resolved until it works, or is taken out",
+    ),
+    Case(
+        "a policy plugin that raises",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_PLUGINS": "acme"},
+        "acme-handlers:acme_handlers",
+        "chain_callbacks_resolved raised ZeroDivisionError: division by zero",
+        "nothing is resolved until it works, or is taken out",
+        module=HOOKS.format(body="1 / 0"),
+        value="acme_handlers",
+    ),
+    Case(
+        "a module of hooks named as a handler",
+        {"CHAIN_CALLBACKS": "acme"},
+        "acme",
+        "'acme_handlers' is a module with hooks: list it in CHAIN_CALLBACKS_PLUGINS",
+        "mend or uninstall acme-handlers, or take the name out",
+        module=HOOKS.format(body="pass"),
+        value="acme_handlers",
+    ),
+    Case(
+        "a handler that the list takes out again",
+        {"CHAIN_CALLBACKS": "console,-console"},
+        "console",
+        "removed by CHAIN_CALLBACKS",
+        "",
+        status="note",
+    ),
+    Case(
+        "a handler that a policy plugin takes out",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_PLUGINS": "acme"},
+        "console",
+        "removed by the plugin acme-handlers:acme_handlers",
+        "",
+        module=HOOKS.format(body="resolution.remove('console')"),
+        value="acme_handlers",
+        status="note",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.says for case in CASES])
+def test_doctor_names_the_cause_and_the_remedy(capsys, case, fake_distribution, monkeypatch):
+    """The finding has the cause and the sentence that mends it; the exit code says if it matters."""
+    if case.module is not None:
+        files = {"acme_handlers.py": case.module}
+        fake_distribution(
+            "acme-handlers", "2.0", {"acme": case.value}, files, requires=case.requires
+        )
+    for name, value in case.environment.items():
+        monkeypatch.setenv(name, value)
+
+    timeout = "0.5" if "does not end" in case.says else "20"
+    code = main(["doctor", "--json", "--timeout", timeout])
+
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    expected = (case.subject, case.status, case.cause, case.remedy)
+    assert expected in [
+        (each["subject"], each["status"], each["cause"], each["remedy"]) for each in findings
+    ]
+    assert code == (1 if case.status == "problem" else 0)
+    assert "canary" not in str(findings)
+
+
+def test_doctor_covers_at_least_twenty_causes():
+    """Every cause that was met has a fixture."""
+    assert len(CASES) >= 20
+
+
+def test_doctor_says_that_two_distributions_offer_a_name(capsys, fake_distribution, monkeypatch):
+    """Both are named, and what to write."""
+    for distribution in ("acme-one", "acme-two"):
+        fake_distribution(distribution, "1", {"acme": "nowhere:Handler"})
+    monkeypatch.setenv("CHAIN_CALLBACKS", "acme")
+
+    code = main(["doctor", "--json"])
+
+    found = json.loads(capsys.readouterr().out)["findings"][0]
+    assert (code, found["cause"], found["remedy"]) == (
+        1,
+        "offered by acme-one and acme-two",
+        "write acme-one/acme, or uninstall one",
+    )
+
+
+def test_doctor_says_that_a_name_belongs_to_another_distribution(
+    capsys, fake_distribution, monkeypatch
+):
+    """A name of this project cannot be taken over, and doctor says by whom it was tried."""
+    fake_distribution("evil", "1", {"slack": "evil:Handler"}, {"evil.py": "raise SystemExit"})
+    monkeypatch.setenv("CHAIN_CALLBACKS", "slack")
+
+    code = main(["doctor", "--json"])
+
+    found = json.loads(capsys.readouterr().out)["findings"][0]
+    assert (code, found["cause"], found["remedy"]) == (
+        1,
+        "offered by evil, and the name belongs to chain-callbacks-slack",
+        "pip install chain-callbacks-slack, or write evil/slack",
+    )
+
+
+def test_doctor_is_a_page_for_people(capsys, fake_distribution, monkeypatch, site):
+    """A line for each finding, below it the remedy and where it comes from."""
+    fake_distribution("acme-handlers", "2.0", {"acme": "acme_handlers:Handler"})
+    monkeypatch.setenv("CHAIN_CALLBACKS", "acme,slack")
+
+    assert main(["doctor"]) == 1
+
+    assert capsys.readouterr().out == (
+        "PROBLEM  slack  not installed\n"
+        "         -> pip install chain-callbacks-slack\n"
+        "            asked for by CHAIN_CALLBACKS\n"
+        "PROBLEM  acme   ModuleNotFoundError: No module named 'acme_handlers'\n"
+        "         -> mend or uninstall acme-handlers, or take the name out\n"
+        f"            asked for by CHAIN_CALLBACKS, from acme-handlers 2.0, in {site}\n"
+        "\n"
+        "2 things do not work.\n"
+    )
+
+
+def test_doctor_exits_0_where_everything_works(capsys, monkeypatch):
+    """A healthy configuration says so."""
+    register("mine", lambda: type("Mine", (), {"on_text": lambda self, text, **kwargs: None})())
+    monkeypatch.setenv("CHAIN_CALLBACKS", "mine")
+
+    assert main(["doctor"]) == 0
+
+    assert capsys.readouterr().out == (
+        "ok  mine  active, hears 1 event\n"
+        "            asked for by CHAIN_CALLBACKS\n"
+        "\n"
+        "Everything that was asked for works.\n"
+    )
+
+
+def test_service_with_a_broken_handler_runs_and_says_it_once(python, fake_distribution):
+    """With a broken handler in the environment a program runs, warns once and exits 0."""
+    fake_distribution(
+        "acme-handlers", "2.0", {"acme": "acme_handlers:Handler"}, {"acme_handlers.py": "1 / 0"}
+    )
+    program = (
+        "from chain_callbacks.runnables import RunnableLambda\n"
+        "step = RunnableLambda(lambda value: value + 1)\n"
+        "print(step.invoke(1), step.invoke(2))\n"
+    )
+
+    done = python("-c", program, CHAIN_CALLBACKS="acme")
+
+    assert (done.returncode, done.stdout) == (0, "2 3\n")
+    assert done.stderr.count("ZeroDivisionError: division by zero") == 1

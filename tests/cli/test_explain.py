@@ -26,6 +26,7 @@ SENTENCES = """\
 #   entry   status   asked for by            from  policy  events
 #1  consol  unknown  CHAIN_CALLBACKS         -     -       -
     No handler is called 'consol'; CHAIN_CALLBACKS asks for it. Did you mean 'console'?
+    Installed: 'console', 'one', 'structlog'.
 #2  one     active   config["callbacks"][0]  -     -       1
 #3  one:eu  unknown  config["callbacks"][1]  -     -       -
     No handler is called 'one:eu'; config["callbacks"][1] asks for it. Nobody configured that
@@ -62,8 +63,8 @@ def test_explain_says_why_a_plugin_is_broken(capsys, fake_distribution):
     assert main(["explain", "evil"]) == 0
 
     assert capsys.readouterr().out == (
-        "#   entry  status  asked for by            from  policy  events\n"
-        '#1  evil   broken  config["callbacks"][0]  -     -       -\n'
+        "#   entry  status  asked for by            from    policy  events\n"
+        '#1  evil   broken  config["callbacks"][0]  evil 1  -       -\n'
         "    RuntimeError: no such tea\n"
     )
 

@@ -20,7 +20,7 @@ from ..errors import (
 from . import factory
 from .explanation import Row, describe, table
 from .fold import Folded, fold
-from .names import handler_name
+from .names import handler_name, parse_entry
 from .operator import operator
 from .resolver import enter, given_manager, unwrapped
 from .root import environment_items, misspelt_variables
@@ -136,7 +136,6 @@ def check() -> None:
     Raises:
         ConfigurationErrors: A group with one error for each thing that is wrong.
         SettingsError: The framework's own settings cannot be read.
-        PolicyPluginError: A policy plugin cannot be used.
     """
     if operator().is_disabled:
         return
@@ -166,8 +165,9 @@ def requested(text: str, *, allow: Iterable[str]) -> list[str]:
 
     Raises:
         HandlerDeniedError: It holds anything else: another name, ``none``, a removal, an instance.
+        InvalidNameError: *allow* holds anything but names.
     """
-    allowed = {handler_name(each) for each in allow}
+    allowed = {_name(each) for each in ([allow] if isinstance(allow, str) else allow)}
     rule = f"requested(allow={tuple(sorted(allowed))!r})"
     names: list[str] = []
     refused: str | None = None
@@ -184,3 +184,10 @@ def requested(text: str, *, allow: Iterable[str]) -> list[str]:
 
 
 _LONGEST_SHOWN: Final = 60
+
+
+def _name(text: str) -> str:
+    operation, ref, _ = parse_entry(text, source="requested(allow=...)")
+    if operation != "add" or str(ref) != ref.name:
+        raise InvalidNameError(entry=text, position=1, source="requested(allow=...)")
+    return ref.name

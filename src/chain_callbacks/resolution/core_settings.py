@@ -18,9 +18,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from ..errors import SettingsError, did_you_mean
+from ..errors import InvalidNameError, SettingsError, did_you_mean
 from . import environment as env
-from .names import handler_name, normalised, parse_entry
+from .names import DEFAULT_INSTANCE, parse_entry
 
 
 def _split(value: Any) -> Any:
@@ -129,13 +129,18 @@ def read() -> tuple[CoreSettings, dict[str, dict[str, Any]]]:
     if unknown:
         hint = did_you_mean(unknown[0], known)
         raise SettingsError(problems=[f"{unknown[0]!r} is no key of {where}.{hint}"])
-    return _build(file.values), {_section(k, where): dict(v) for k, v in file.sections.items()}
+    names = [_section(key, where) for key in file.sections]
+    return _build(file.values), dict(zip(names, map(dict, file.sections.values()), strict=True))
 
 
 def _section(key: str, where: str) -> str:
-    entry = parse_entry(key, source=f"[handlers] of {where}")
-    name = handler_name(entry.ref.name)
-    return name if entry.ref.instance is None else f"{name}:{normalised(entry.ref.instance)}"
+    try:
+        operation, ref, _ = parse_entry(key, source=where)
+        if operation == "add" and ref.distribution is None:
+            return str(ref).removesuffix(f":{DEFAULT_INSTANCE}")
+    except InvalidNameError:
+        pass
+    raise SettingsError(problems=[f"[handlers.{key!r}] of {where} is no handler's name"])
 
 
 def _load(path: Path) -> dict[str, Any]:

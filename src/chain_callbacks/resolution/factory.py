@@ -259,7 +259,7 @@ class _Failure(NamedTuple):
 
 def _called(
     provider: plugins.Provider, given: Given, *, takes_keywords: bool, source: str
-) -> object | _Failure:
+) -> Any:
     """Return the handler that *provider* makes, or why it makes none."""
     doing = "reading its settings"
     try:

@@ -46,7 +46,7 @@ class _Slot:
     """A place in one of the two lists while the fold goes on."""
 
     key: Hashable
-    handler: object | None
+    handler: object | None = field(repr=False)
     operator: Policy
     policy: Policy
     origin: Origin
@@ -68,12 +68,17 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
-    """What a fold gave: the two lists, a row for each entry, and what was wrong on the way."""
+    """What a fold gave: the two lists, a row for each entry, and what was wrong on the way.
+
+    *fatal* is that of the problems with which nothing may run, whoever asks: what enforces
+    something, or is to see everything, cannot be had.
+    """
 
     here: Routes
     down: Routes
     rows: tuple[Row, ...]
     problems: tuple[ChainCallbacksError, ...]
+    fatal: ChainCallbacksError | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +87,11 @@ class _Fold:
     down: list[_Slot]
     rows: list[Row]
     problems: list[ChainCallbacksError] = field(default_factory=list)
+    fatal: ChainCallbacksError | None = None
+
+    def stop(self, error: ChainCallbacksError) -> None:
+        self.problems.append(error)
+        self.fatal = self.fatal or error
 
     def lists(self, *, is_local: bool) -> tuple[list[_Slot], ...]:
         # Two lists even where they are equal so far: a later Local makes them differ.
@@ -92,9 +102,6 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     """Return *items* folded onto *base*, in their order; what is wrong is collected, not raised.
 
     After them come the policy plugins' changes, and then what the operator requires.
-
-    Raises:
-        PolicyPluginError: One of the plugins is missing or failed: nothing is resolved then.
     """
     rows = [_row_of(listener) for listener in base.listeners]
     state = _Fold(
@@ -107,15 +114,15 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
             _apply(state, item)
         except ChainCallbacksError as error:
             _refused(state, item, error)
-    for change in policy_plugins.changes_to(Proposal(_named(state.here), _handlers(state.here))):
-        try:
-            _apply(state, change.item)
-        except ChainCallbacksError as error:
-            # What a plugin that enforces something wants cannot be had.
-            raise PolicyPluginError(plugin=change.plugin, reason=str(error)) from error
+    try:
+        _enforce(state)
+    except PolicyPluginError as error:
+        state.stop(error)
+        state.rows.append(Row(error.plugin, f"{NAMES}_PLUGINS", "broken", reason=error.reason))
     for entry in operator().require:
         _require(state, entry)
-    _make(state)
+    if state.fatal is None:
+        _make(state)
     for slots in (state.here, state.down):
         _merge_objects(slots)
     is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
@@ -123,7 +130,17 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     )
     down = _routes(base, state.down)
     here = down if is_same else _routes(base, state.here)
-    return Folded(here, down, tuple(state.rows), tuple(state.problems))
+    return Folded(here, down, tuple(state.rows), tuple(state.problems), state.fatal)
+
+
+def _enforce(state: _Fold) -> None:
+    proposal = Proposal(_named(state.here), tuple(slot.handler for slot in state.here))
+    for change in policy_plugins.changes_to(proposal):
+        try:
+            _apply(state, change.item)
+        except ChainCallbacksError as error:
+            # What a plugin that enforces something wants cannot be had.
+            raise PolicyPluginError(plugin=change.plugin, reason=str(error)) from error
 
 
 def _apply(state: _Fold, item: Item) -> None:
@@ -158,7 +175,7 @@ def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[_Slot
         for slots in lists:
             _remove(slots, key, entry.ref, item)
         return
-    rule = operator().rule_against(entry.ref)
+    rule = operator().rule_against(entry.ref, key.distribution)
     if rule is not None:
         raise HandlerDeniedError(name=str(entry.ref), source=item.source, rule=rule)
     row = Row(entry.text, item.source, "active", key=str(key), policy=item.policy)
@@ -170,7 +187,12 @@ def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[_Slot
 def _require(state: _Fold, entry: Entry) -> None:
     """Put in what the operator requires, and undo what code stated for it."""
     source = f"{NAMES}_REQUIRE"
-    key = factory.identify(entry.ref, source=source)
+    try:
+        key = factory.identify(entry.ref, source=source)
+    except ChainCallbacksError as error:
+        state.rows.append(Row(entry.text, source, "unknown", reason=" ".join(str(error).split())))
+        state.stop(error)
+        return
     row = Row(entry.text, source, "active", key=str(key))
     is_new = False
     for slots in (state.here, state.down):
@@ -194,10 +216,6 @@ def _named(slots: Iterable[_Slot]) -> tuple[str, ...]:
     return tuple(
         str(slot.key) if isinstance(slot.key, factory.Key) else slot.row.text for slot in slots
     )
-
-
-def _handlers(slots: Iterable[_Slot]) -> tuple[object | None, ...]:
-    return tuple(slot.handler for slot in slots)
 
 
 def _add(
@@ -244,7 +262,7 @@ def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
         status = "unknown"
     elif isinstance(error, HandlerDeniedError):
         status = "denied"
-    state.rows.append(Row(text, item.source, status, reason=str(error).splitlines()[0]))
+    state.rows.append(Row(text, item.source, status, reason=" ".join(str(error).split())))
     state.problems.append(error)
 
 
@@ -259,7 +277,10 @@ def _make(state: _Fold) -> None:
                 made[slot.key] = factory.live(slot.key, source=slot.origin.source)
             except ChainCallbacksError as error:
                 made[slot.key] = error
-                state.problems.append(error)
+                if slot.is_required:
+                    state.stop(error)
+                else:
+                    state.problems.append(error)
         result = made[slot.key]
         if isinstance(result, factory.Live):
             slot.handler, slot.operator = result.handler, result.operator
@@ -268,11 +289,11 @@ def _make(state: _Fold) -> None:
             slot.row.operator = result.operator
             slot.row.events = events_of(result.handler)
         else:
-            if slot.is_required:
-                # It is there to see everything: nothing runs that it would not see.
-                raise result
             slot.row.status = "broken"
             slot.row.reason = getattr(result, "reason", str(result))
+            slot.row.provenance = Provenance(
+                getattr(result, "distribution", None), getattr(result, "version", None)
+            )
     for slots in (state.here, state.down):
         slots[:] = [slot for slot in slots if slot.handler is not None]
 
@@ -285,6 +306,9 @@ def _merge_objects(slots: list[_Slot]) -> None:
         if kept is not slot:
             slots.remove(slot)
             kept.policy, kept.listener = kept.policy.replaced(slot.policy), None
+            kept.operator = kept.operator.replaced(slot.operator)
+            if kept.is_required or slot.is_required:
+                kept.policy, kept.is_required = UNSTATED, True
             slot.row.status, slot.row.merged_into = "merged", kept.row
 
 

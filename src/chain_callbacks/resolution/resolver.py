@@ -177,6 +177,8 @@ def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
     folded = fold(base, items)
     if folded.problems and operator().is_strict:
         raise ConfigurationErrors(folded.problems)
+    if folded.fatal is not None:
+        raise folded.fatal
     for problem in folded.problems:
         if not isinstance(problem, BrokenPluginError):
             raise problem

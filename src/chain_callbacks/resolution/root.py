@@ -40,16 +40,19 @@ def root_manager() -> CallbackManager:
         changes = factory.changes.count
         word = operator()
         problems: list[ChainCallbacksError] = []
-        manager = NOBODY
+        manager, fatal = NOBODY, None
         if not word.is_disabled:
             items, problems = environment_items()
             # A base of its own for each state of the environment: what is folded onto it dies
             # with it.
             folded = fold(Routes(), items)
             problems += folded.problems
+            fatal = folded.fatal
             manager = CallbackManager.of(folded.here, folded.down)
         if problems and word.is_strict:
             raise ConfigurationErrors(problems)
+        if fatal is not None:
+            raise fatal
         for problem in problems:
             warn(problem)
         for sentence in misspelt_variables():
@@ -82,4 +85,4 @@ def misspelt_variables() -> tuple[str, ...]:
 
 def warn(problem: ChainCallbacksError) -> None:
     """Say once what is done without."""
-    log.warning("%s The run goes on without it.", problem)
+    log.warning("%s\nThe run goes on without it.", problem)

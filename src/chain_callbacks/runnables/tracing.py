@@ -92,7 +92,8 @@ class _Tracer:
         path = getattr(function, "__qualname__", kind_name)
         self.id_path = (*function.__module__.split("."), path)
         self.signature = inspect.signature(function)
-        self.is_method = next(iter(self.signature.parameters), "") in ("self", "cls")
+        first = next(iter(self.signature.parameters), "")
+        self.owner = first if first in ("self", "cls") else ""
         self.own: Attachments | None = None
         if callbacks is not None:
             self.own = Attachments(callbacks, f"traced({self.name}).callbacks")
@@ -114,10 +115,8 @@ class _Tracer:
             inputs = dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError:  # The call itself will say what is wrong with it.
             inputs = {"args": args, "kwargs": kwargs}
-        else:
-            if self.is_method:
-                # What a method is called on is no input; it may be large, and drags all it holds.
-                del inputs[next(iter(inputs))]
+        # What a method is called on is no input; it may be large, and hold much else.
+        inputs.pop(self.owner, None)
         first = next(iter(inputs.values()), "")
         match self.kind.run_type:
             case "tool":

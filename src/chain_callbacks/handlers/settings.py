@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ..resolution.settings import HandlerSettings
 
+_PAYLOADS: Final = "Show inputs, outputs, the text of errors, and tags: they are the users' data."
+
 
 class StructlogSettings(HandlerSettings):
-    """How ``structlog`` shows its lines: ``CHAIN_CALLBACKS_STRUCTLOG__RENDERER=json``.
+    """How ``structlog`` shows its lines: ``CHAIN_CALLBACKS_STRUCTLOG__RENDERER=json``."""
 
-    Attributes:
-        renderer: ``console`` for people, ``json`` for machines, ``auto`` by where stderr leads.
-        payloads: Show inputs, outputs, the text of errors, and tags: they are the users' data.
-        level: The least level shown. Starts are ``debug``, ends ``info``, retries ``warning``.
-    """
-
-    renderer: Literal["auto", "json", "console"] = "auto"
-    payloads: bool = False
-    level: Literal["debug", "info", "warning", "error"] = "debug"
+    renderer: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="`console` for people, `json` for machines, `auto` by where stderr leads.",
+    )
+    payloads: bool = Field(default=False, description=_PAYLOADS)
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "debug", description="The least level shown: starts are debug, ends info, retries warning."
+    )
 
     @field_validator("renderer", "level", mode="before")
     @classmethod
@@ -29,10 +30,6 @@ class StructlogSettings(HandlerSettings):
 
 
 class ConsoleSettings(HandlerSettings):
-    """What ``console`` shows: ``CHAIN_CALLBACKS_CONSOLE__PAYLOADS=true``.
+    """What ``console`` shows: ``CHAIN_CALLBACKS_CONSOLE__PAYLOADS=true``."""
 
-    Attributes:
-        payloads: Show inputs, outputs, the text of errors, and tags: they are the users' data.
-    """
-
-    payloads: bool = False
+    payloads: bool = Field(default=False, description=_PAYLOADS)

@@ -20,7 +20,7 @@ from ..errors import (
 from . import factory
 from .explanation import Row, describe, table
 from .fold import Folded, fold
-from .names import handler_name, parse_entry
+from .names import parse_entry
 from .operator import operator
 from .resolver import enter, given_manager, unwrapped
 from .root import environment_items, misspelt_variables
@@ -173,10 +173,15 @@ def requested(text: str, *, allow: Iterable[str]) -> list[str]:
     refused: str | None = None
     for part in text.split(","):
         stripped = part.strip()
-        if stripped and handler_name(stripped) not in allowed:
+        try:
+            name = _name(stripped) if stripped else None
+        except InvalidNameError:
             refused = stripped
-        elif stripped:
-            names.append(handler_name(stripped))
+            continue
+        if name in allowed:
+            names.append(name)
+        elif name is not None:
+            refused = stripped
     if refused is not None:
         # Cut: it is somebody else's text, and goes into logs.
         raise HandlerDeniedError(name=refused[:_LONGEST_SHOWN], source="a request", rule=rule)
@@ -187,7 +192,8 @@ _LONGEST_SHOWN: Final = 60
 
 
 def _name(text: str) -> str:
-    operation, ref, _ = parse_entry(text, source="requested(allow=...)")
+    source = "requested(allow=...)"
+    operation, ref, _ = parse_entry(text, source=source)
     if operation != "add" or str(ref) != ref.name:
-        raise InvalidNameError(entry=text, position=1, source="requested(allow=...)")
+        raise InvalidNameError(entry=text, position=1, source=source)
     return ref.name

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import inspect
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery.portal import portal
-from ..dispatch.sinks import check, events_of
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
-    HandlerSettingsError,
-    HandlerSignatureError,
     InvalidNameError,
     NotAHandlerError,
     UnknownHandlerError,
     UnknownInstanceError,
 )
-from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
 from .given import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
+from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_entry
 from .operator import forget as forget_operator
 from .operator import operator
@@ -226,7 +222,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
         reason = broken.reason
         if given.is_quoted_in(reason):
             reason = f"importing it raised {type(broken.__cause__).__name__}"
-        broken = _blaming(
+        broken = blaming(
             BrokenPluginError(**{**broken._attributes, "reason": reason}), broken.__cause__, given
         )
     raise broken
@@ -236,8 +232,8 @@ def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source:
     given = Given(key.name, None if key.instance == DEFAULT_INSTANCE else key.instance)
     provider = _provider(key, candidate, source)
     stated = parse_policies(given)
-    called = _called(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
-    if isinstance(called, _Failure):
+    called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
+    if isinstance(called, Failure):
         broken = BrokenPluginError(
             name=str(key),
             source=source,
@@ -246,69 +242,10 @@ def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source:
             version=provenance.version,
             location=provenance.location,
         )
-        broken = _blaming(broken, called.cause, given)
+        broken = blaming(broken, called.cause, given)
         del called
         raise broken
     return Live(called, stated, provenance)
-
-
-class _Failure(NamedTuple):
-    reason: str
-    cause: BaseException | None = None
-
-
-def _called(
-    provider: plugins.Provider, given: Given, *, takes_keywords: bool, source: str
-) -> Any:
-    """Return the handler that *provider* makes, or why it makes none."""
-    doing = "reading its settings"
-    try:
-        arguments, keywords = given.for_provider(
-            provider, takes_keywords=takes_keywords, source=source
-        )
-        doing = "making it"
-        handler = provider(*arguments, **keywords)
-        reason = why_no_handler(handler)
-        if reason is not None:
-            return _Failure(reason)
-        check(handler)
-    except HandlerSettingsError:
-        if doing == "making it":
-            return _Failure("making it raised HandlerSettingsError")
-        raise
-    except KeyboardInterrupt:
-        raise
-    except HandlerSignatureError as error:
-        return _Failure(str(error))
-    except BaseException as error:
-        return _Failure(f"{doing} raised {type(error).__name__}", error)
-    return handler
-
-
-def _blaming(
-    broken: BrokenPluginError, cause: BaseException | None, given: Given
-) -> BrokenPluginError:
-    if cause is not None and given.has_values:
-        # Its text may quote a setting, and its frames hold them: what is told is where it was.
-        broken.add_note("".join(traceback.format_tb(cause.__traceback__)).rstrip())
-    else:
-        broken.__cause__ = cause
-    return broken
-
-
-def why_no_handler(value: object) -> str | None:
-    """Return why *value* cannot be a handler; None where it can."""
-    if isinstance(value, BaseCallbackHandler):
-        return None
-    if isinstance(value, type):
-        return f"it is the class {value.__qualname__}; pass an instance, {value.__qualname__}()"
-    if inspect.iscoroutine(value):
-        value.close()
-        return "it is a coroutine; a provider is called, not awaited"
-    if not events_of(value):
-        kind = type(value).__qualname__
-        return f"its type {kind} has no method of the event table, such as on_chain_start"
-    return None
 
 
 def live_handlers() -> dict[str, object]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
 
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.sinks import events_of
@@ -28,42 +27,8 @@ from .names import Entry, Ref
 from .operator import operator
 from .policy_plugins import Proposal
 from .provenance import Provenance
+from .slots import Origin, Slot, merge_objects, row_of, slot_of
 from .sources import Item
-
-NOWHERE: Final = Provenance()
-
-
-class Origin(NamedTuple):
-    """The source of a listener: where it was named and what it comes from."""
-
-    text: str
-    source: str
-    provenance: Provenance = NOWHERE
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A place in one of the two lists while the fold goes on."""
-
-    key: Hashable
-    handler: object | None = field(repr=False)
-    operator: Policy
-    policy: Policy
-    origin: Origin
-    row: Row
-    listener: Listener | None = None
-    is_required: bool = False
-
-    def as_listener(self) -> Listener:
-        if self.listener is not None:
-            return self.listener
-        return Listener(
-            self.key,
-            self.handler,
-            operator=self.operator,
-            policy=self.policy,
-            source=self.origin,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +48,8 @@ class Folded:
 
 @dataclass(slots=True)
 class _Fold:
-    here: list[_Slot]
-    down: list[_Slot]
+    here: list[Slot]
+    down: list[Slot]
     rows: list[Row]
     problems: list[ChainCallbacksError] = field(default_factory=list)
     fatal: ChainCallbacksError | None = None
@@ -93,7 +58,7 @@ class _Fold:
         self.problems.append(error)
         self.fatal = self.fatal or error
 
-    def lists(self, *, is_local: bool) -> tuple[list[_Slot], ...]:
+    def lists(self, *, is_local: bool) -> tuple[list[Slot], ...]:
         # Two lists even where they are equal so far: a later Local makes them differ.
         return (self.here,) if is_local else (self.here, self.down)
 
@@ -103,10 +68,10 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
 
     After them come the policy plugins' changes, and then what the operator requires.
     """
-    rows = [_row_of(listener) for listener in base.listeners]
+    rows = [row_of(listener) for listener in base.listeners]
     state = _Fold(
-        [_slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
-        [_slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
         rows,
     )
     for item in items:
@@ -124,7 +89,7 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     if state.fatal is None:
         _make(state)
     for slots in (state.here, state.down):
-        _merge_objects(slots)
+        merge_objects(slots)
     is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
         one.policy == other.policy for one, other in zip(state.here, state.down, strict=True)
     )
@@ -150,7 +115,7 @@ def _apply(state: _Fold, item: Item) -> None:
         _apply_entry(state, item, content, lists)
         return
     if isinstance(content, Listener):
-        row = replace(_row_of(content), source=item.source)
+        row = replace(row_of(content), source=item.source)
         key, handler, operators = content.key, content.handler, content.operator
     else:
         text = type(content).__qualname__
@@ -163,7 +128,7 @@ def _apply(state: _Fold, item: Item) -> None:
         _add(slots, key, handler, operators, item, row)
 
 
-def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[_Slot], ...]) -> None:
+def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[Slot], ...]) -> None:
     if entry.operation == "none":
         state.rows.append(Row(entry.text, item.source, "none"))
         for slots in lists:
@@ -205,21 +170,21 @@ def _require(state: _Fold, entry: Entry) -> None:
                 break
         else:
             is_new = True
-            slot = _Slot(key, None, UNSTATED, UNSTATED, Origin(entry.text, source), row)
+            slot = Slot(key, None, UNSTATED, UNSTATED, Origin(entry.text, source), row)
             slot.is_required = True
             slots.append(slot)
     if is_new:
         state.rows.append(row)
 
 
-def _named(slots: Iterable[_Slot]) -> tuple[str, ...]:
+def _named(slots: Iterable[Slot]) -> tuple[str, ...]:
     return tuple(
         str(slot.key) if isinstance(slot.key, factory.Key) else slot.row.text for slot in slots
     )
 
 
 def _add(
-    slots: list[_Slot],
+    slots: list[Slot],
     key: Hashable,
     handler: object | None,
     operator: Policy,
@@ -236,10 +201,10 @@ def _add(
                 row.status, row.merged_into = "merged", slot.row
             return
     origin = Origin(row.text, item.source)
-    slots.append(_Slot(key, handler, operator, item.policy, origin, row))
+    slots.append(Slot(key, handler, operator, item.policy, origin, row))
 
 
-def _remove(slots: list[_Slot], key: factory.Key, ref: Ref, item: Item) -> None:
+def _remove(slots: list[Slot], key: factory.Key, ref: Ref, item: Item) -> None:
     for slot in list(slots):
         other = slot.key
         if not isinstance(other, factory.Key) or other[:2] != key[:2]:
@@ -249,7 +214,7 @@ def _remove(slots: list[_Slot], key: factory.Key, ref: Ref, item: Item) -> None:
             slot.row.status, slot.row.reason = "removed", f"by {item.source}"
 
 
-def _clear(slots: list[_Slot], item: Item) -> None:
+def _clear(slots: list[Slot], item: Item) -> None:
     for slot in slots:
         slot.row.status, slot.row.reason = "removed", f"by 'none' in {item.source}"
     slots.clear()
@@ -298,49 +263,8 @@ def _make(state: _Fold) -> None:
         slots[:] = [slot for slot in slots if slot.handler is not None]
 
 
-def _merge_objects(slots: list[_Slot]) -> None:
-    """Merge a second key for one object into the first: one object, one delivery."""
-    first: dict[int, _Slot] = {}
-    for slot in list(slots):
-        kept = first.setdefault(id(slot.handler), slot)
-        if kept is not slot:
-            slots.remove(slot)
-            kept.policy, kept.listener = kept.policy.replaced(slot.policy), None
-            kept.operator = kept.operator.replaced(slot.operator)
-            if kept.is_required or slot.is_required:
-                kept.policy, kept.is_required = UNSTATED, True
-            slot.row.status, slot.row.merged_into = "merged", kept.row
-
-
-def _routes(base: Routes, slots: Iterable[_Slot]) -> Routes:
+def _routes(base: Routes, slots: Iterable[Slot]) -> Routes:
     listeners = [slot.as_listener() for slot in slots]
     if [*base.listeners] == listeners:
         return base
     return Routes(listeners)
-
-
-def _slot_of(listener: Listener, row: Row) -> _Slot:
-    return _Slot(
-        listener.key,
-        listener.handler,
-        listener.operator,
-        listener.policy,
-        listener.source or Origin(row.text, row.source),
-        row,
-        listener,
-    )
-
-
-def _row_of(listener: Listener) -> Row:
-    origin = listener.source
-    text = type(listener.handler).__qualname__
-    return Row(
-        origin.text if isinstance(origin, Origin) else text,
-        origin.source if isinstance(origin, Origin) else "a manager",
-        "active",
-        key=str(listener.key) if isinstance(listener.key, factory.Key) else text,
-        policy=listener.policy,
-        operator=listener.operator,
-        provenance=origin.provenance if isinstance(origin, Origin) else NOWHERE,
-        events=events_of(listener.handler),
-    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextvars import Token
 from typing import Any
 
-from ..dispatch.context import Attached, Quiet, current, leave
+from ..dispatch.context import Attached, Quiet, current
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.runs import Run
 from .resolver import enter
@@ -36,7 +35,6 @@ class attached:  # noqa: N801  It is used as a function.
 
     def __init__(self, *callbacks: Any) -> None:
         self._attachments = Attachments(callbacks, "attached()")
-        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> None:
         scope = Attached(current.get(), self._attachments)
@@ -46,10 +44,12 @@ class attached:  # noqa: N801  It is used as a function.
         except BaseException:
             current.reset(token)
             raise
-        self._tokens.append(token)
 
     def __exit__(self, *_: object) -> None:
-        leave(self._tokens.pop())
+        # No token is kept: one object may be entered by many threads and tasks at once.
+        scope = current.get()
+        if isinstance(scope, Attached) and scope.entries is self._attachments:
+            current.set(scope.around)
 
 
 def manager_here() -> CallbackManager:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from ..dispatch.sinks import events_of
 from ..handler import BaseCallbackHandler
@@ -93,7 +94,7 @@ def _events(provider: Any) -> tuple[str, ...]:
 
 
 def _setting(field: str, info: Any, given: Given) -> Setting:
-    kind = _kind(info.annotation)
+    kind = kind_of(info.annotation)
     is_secret = "Secret" in kind
     variable = given.prefix + field.upper()
     set_by, value = _given(field, variable, given)
@@ -149,17 +150,17 @@ def _is_harmless(kind: str) -> bool:
     return words <= {"int", "float", "bool"} or kind.startswith("one of")
 
 
-def _kind(annotation: Any) -> str:
+def kind_of(annotation: Any) -> str:
     """Return an annotation as a person writes it; the choices of a literal as a list."""
-    choices = getattr(annotation, "__args__", ())
-    if (
-        getattr(annotation, "__origin__", None) is not None
-        and choices
-        and all(isinstance(choice, str) for choice in choices)
-    ):
-        return f"one of {', '.join(map(repr, choices))}"
-    if isinstance(annotation, type) and not choices:
-        return annotation.__name__
-    if choices and getattr(annotation, "__origin__", None) is None:
-        return " | ".join(_kind(choice) for choice in choices).replace("NoneType", "None")
-    return str(annotation).replace("typing.", "")
+    if hasattr(annotation, "__metadata__"):
+        return kind_of(annotation.__origin__)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
+    if origin in (Union, UnionType):
+        return " | ".join(kind_of(each) for each in arguments)
+    if origin is tuple:
+        return "list"
+    if annotation is NoneType:
+        return "None"
+    return getattr(annotation, "__name__", str(annotation))

@@ -10,7 +10,7 @@ from ..dispatch.routes import Listener
 from ..dispatch.runs import AsyncRun, Run
 from ..errors import NotAHandlerError
 from ..policies import UNSTATED, Local, Policy, WithPolicy
-from .factory import why_no_handler
+from .making import why_no_handler
 from .names import Entry, parse_entry, parse_list
 
 

@@ -85,6 +85,10 @@ async def in_tasks(
                 raise
             # Nobody cancelled this task: the call raised it, and a group would pass over that.
             raise _Raised(error) from None
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Out of a task it would stop the loop before the other calls were cancelled, and once
+            # more for each task around this one. It leaves from the outermost.
+            raise _Raised(error) from None
 
     failure: BaseException | None = None
     try:
@@ -105,6 +109,6 @@ async def in_tasks(
 
 
 class _Raised(Exception):  # noqa: N818  No error of its own: it carries one past a task group.
-    def __init__(self, error: asyncio.CancelledError) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__()
         self.error = error

@@ -1,0 +1,47 @@
+"""Writes the tables of docs/reference/settings.md from the models: `python docs/settings_table.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chain_callbacks.handlers.settings import ConsoleSettings, StructlogSettings
+from chain_callbacks.resolution.core_settings import CoreSettings
+from chain_callbacks.resolution.showing import kind_of
+
+PAGE = Path(__file__).parent / "reference" / "settings.md"
+
+HEAD = """# Settings
+
+Made from the models by `python docs/settings_table.py`. Lists are names joined by commas; an empty variable is as
+one that is not set. A switch is on with `1`, `true`, `yes` or `on`.
+
+"""
+
+
+def _rows(prefix: str, model: type) -> list[str]:
+    rows = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        variable = prefix.rstrip("_") if name == "callbacks" else prefix + name.upper()
+        default = "required" if field.is_required() else f"`{field.default!r}`"
+        kind = kind_of(field.annotation).replace("|", "or")
+        rows.append(f"| `{variable}` | {kind} | {default} | {field.description or ''} |")
+    return rows
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [HEAD, "## The framework\n\n", "\n".join(_rows("CHAIN_CALLBACKS_", CoreSettings))]
+    for name, model in (("structlog", StructlogSettings), ("console", ConsoleSettings)):
+        parts.append(f"\n\n## `{name}`\n\n")
+        parts.append("\n".join(_rows(f"CHAIN_CALLBACKS_{name.upper()}__", model)))
+    parts.append(
+        "\n\n## Every handler\n\n"
+        "The policies `CHAIN_CALLBACKS_<NAME>__ONLY` and `CHAIN_CALLBACKS_<NAME>__TAGS`: see "
+        "[resolution](resolution.md). `chain-callbacks show NAME` lists the settings of any "
+        "installed handler.\n"
+    )
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Making a handler: a provider is called with its settings, and nothing that it raises escapes."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..dispatch.sinks import check, events_of
+from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
+from ..handler import BaseCallbackHandler
+from .given import Given
+
+
+class Failure(NamedTuple):
+    """Why there is no handler, and what was raised."""
+
+    reason: str
+    cause: BaseException | None = None
+
+
+def call(provider: Callable[..., Any], given: Given, *, takes_keywords: bool, source: str) -> Any:
+    """Return the handler that *provider* makes, or why it makes none."""
+    doing = "reading its settings"
+    try:
+        arguments, keywords = given.for_provider(
+            provider, takes_keywords=takes_keywords, source=source
+        )
+        doing = "making it"
+        handler = provider(*arguments, **keywords)
+        reason = why_no_handler(handler)
+        if reason is not None:
+            return Failure(reason)
+        check(handler)
+    except HandlerSettingsError:
+        if doing == "making it":
+            return Failure("making it raised HandlerSettingsError")
+        raise
+    except KeyboardInterrupt:
+        raise
+    except HandlerSignatureError as error:
+        return Failure(str(error))
+    except BaseException as error:
+        return Failure(f"{doing} raised {type(error).__name__}", error)
+    return handler
+
+
+def blaming(
+    broken: BrokenPluginError, cause: BaseException | None, given: Given
+) -> BrokenPluginError:
+    """Return *broken* with *cause*, which it holds only where that tells no setting."""
+    if cause is not None and given.has_values:
+        # Its text may quote a setting, and its frames hold them: what is told is where it was.
+        broken.add_note("".join(traceback.format_tb(cause.__traceback__)).rstrip())
+    else:
+        broken.__cause__ = cause
+    return broken
+
+
+def why_no_handler(value: object) -> str | None:
+    """Return why *value* cannot be a handler; None where it can."""
+    if isinstance(value, BaseCallbackHandler):
+        return None
+    if isinstance(value, type):
+        return f"it is the class {value.__qualname__}; pass an instance, {value.__qualname__}()"
+    if inspect.iscoroutine(value):
+        value.close()
+        return "it is a coroutine; a provider is called, not awaited"
+    if not events_of(value):
+        kind = type(value).__qualname__
+        return f"its type {kind} has no method of the event table, such as on_chain_start"
+    return None

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/reference/settings.md from the models: `python docs/settings_table.py`."""
+"""Writes docs/reference/settings.md from the models: `python docs/settings_table.py`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PAGE = Path(__file__).parent / "reference" / "settings.md"
 
 HEAD = """# Settings
 
-Made from the models by `python docs/settings_table.py`. Lists are names joined by commas; an empty variable is as
-one that is not set. A switch is on with `1`, `true`, `yes` or `on`.
+Made from the models by `python docs/settings_table.py`. Lists are names joined by commas; an empty
+variable is as one that is not set. A switch is on with `1`, `true`, `yes` or `on`.
 
 """
 

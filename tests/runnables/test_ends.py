@@ -283,12 +283,12 @@ def test_an_error_has_one_id_and_one_origin_up_the_tree() -> None:
             heard.append((name, error_id, is_origin, origin))
 
     def breaks(_: str) -> str:
-        raise ValueError
+        raise ValueError("no")
 
     def outer(text: str) -> str:
         return (RunnablePassthrough() | breaks).invoke(text)
 
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="no"):
         RunnableLambda(outer).invoke("x", {"callbacks": [Handler()]})
     path = ("outer", "RunnableSequence", "breaks")
     assert [(name, is_origin, where) for name, _, is_origin, where in heard] == [

@@ -81,13 +81,18 @@ class Index:
         return tuple(sorted(name for name in self.candidates if self.find(Ref(name))))
 
 
+def _path() -> list[str]:
+    # What is no text, or no path, is passed over by imports and breaks the search for distributions.
+    return [entry for entry in sys.path if isinstance(entry, str) and "\0" not in entry]
+
+
 def _fingerprint() -> tuple[tuple[str, int], ...]:
     # An installation changes the time of the folder it goes into.
     stamped = []
-    for entry in sys.path:
+    for entry in _path():
         try:
             stamped.append((entry, Path(entry).stat().st_mtime_ns))
-        except (OSError, TypeError, ValueError):  # Not there, or nothing that is a path.
+        except OSError:
             stamped.append((entry, 0))
     return tuple(stamped)
 
@@ -95,7 +100,9 @@ def _fingerprint() -> tuple[tuple[str, int], ...]:
 def _distributions(**criteria: Any) -> Iterator[Distribution]:
     import importlib_metadata
 
-    context = importlib_metadata.DistributionFinder.Context(**criteria)  # type: ignore[no-untyped-call]
+    context = importlib_metadata.DistributionFinder.Context(  # type: ignore[no-untyped-call]
+        path=_path(), **criteria
+    )
     # What `importlib_metadata.distributions` does, each finder inside a guard of its own.
     for finder in tuple(sys.meta_path):
         try:

@@ -68,47 +68,47 @@ async def in_tasks(
     """
     numbered = list(enumerate(calls))
     results: dict[int, T] = {}
+    failures: list[BaseException] = []
     pending = iter(numbered)
     snapshot = contextvars.copy_context()
+
+    async def work_alone(position: int, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        try:
+            results[position] = await call()
+        except BaseException as error:
+            task = asyncio.current_task()
+            is_cancelled = task is not None and task.cancelling()
+            if not (is_cancelled and isinstance(error, asyncio.CancelledError)):
+                failures.append(error)
+            # Not itself: an interrupt that left a task would stop the loop before the others were
+            # cancelled, and a cancellation that the call raised would not count as a failure.
+            raise _FailedError from None
 
     async def work() -> None:
         for position, call in pending:
             # A task of its own gives each call a context of its own.
             await asyncio.create_task(work_alone(position, call), context=snapshot.copy())
 
-    async def work_alone(position: int, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    # No `TaskGroup`: before Python 3.13 it leaves its task marked as being cancelled.
+    if most is None or most >= len(numbered):
+        tasks = [
+            asyncio.create_task(work_alone(*each), context=snapshot.copy()) for each in numbered
+        ]
+    else:
+        tasks = [asyncio.create_task(work()) for _ in range(most)]
+    if tasks:
         try:
-            results[position] = await call()
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Nobody cancelled this task: the call raised it, and a group would pass over that.
-            raise _Raised(error) from None
-        except (KeyboardInterrupt, SystemExit) as error:
-            # Out of a task it would stop the loop before the other calls were cancelled, and once
-            # more for each task around this one. It leaves from the outermost.
-            raise _Raised(error) from None
-
-    failure: BaseException | None = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            if most is None or most >= len(numbered):
-                for position, call in numbered:
-                    group.create_task(work_alone(position, call), context=snapshot.copy())
-            else:
-                for _ in range(most):
-                    group.create_task(work())
-    except BaseExceptionGroup as failed:
-        failure = failed.exceptions[0]
-    if isinstance(failure, _Raised):
-        failure = failure.error
-    if failure is not None:
-        raise failure
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    if failures:
+        raise failures[0]
+    if len(results) < len(numbered):
+        raise asyncio.CancelledError
     return [results[position] for position in range(len(numbered))]
 
 
-class _Raised(Exception):  # noqa: N818  No error of its own: it carries one past a task group.
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
+class _FailedError(Exception):
+    """Ends a task whose failure was noted."""

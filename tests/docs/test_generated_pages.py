@@ -1,0 +1,21 @@
+"""The pages that are made by a script say what the code and the data say."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [("settings_table.py", "reference/settings.md"), ("truth_table.py", "reference/resolution.md")],
+)
+def test_generated_page_is_current(script, page):
+    """Running the script would change nothing."""
+    made = runpy.run_path(str(DOCS / script))["page"]()
+
+    assert made == (DOCS / page).read_text("utf-8")

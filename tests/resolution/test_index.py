@@ -210,7 +210,7 @@ def test_a_frozen_application(site, heard, listening):
     register("frozen", lambda: listening("frozen"))
     STEP.invoke(1, {"callbacks": ["frozen"]})
     assert [("step", "frozen")] == heard
-    with pytest.raises(UnknownHandlerError, match="\nInstalled: 'frozen'."):
+    with pytest.raises(UnknownHandlerError, match=r"\nInstalled: 'frozen'\."):
         resolve(["slak"])
 
 

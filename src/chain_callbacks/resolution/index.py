@@ -82,7 +82,7 @@ class Index:
 
 
 def _path() -> list[str]:
-    # What is no text, or no path, is passed over by imports and breaks the search for distributions.
+    # What is no text, or no path, is nothing to imports, and breaks the search for distributions.
     return [entry for entry in sys.path if isinstance(entry, str) and "\0" not in entry]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import importlib_metadata  # noqa: F401  The path is replaced below, so it is imported before.
 import pluggy
 import stevedore._cache
+
 from chain_callbacks import register, resolve
 from chain_callbacks.resolution import index
 

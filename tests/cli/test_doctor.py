@@ -293,7 +293,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.says for case in CASES])
 def test_doctor_names_the_cause_and_the_remedy(capsys, case, fake_distribution, monkeypatch):
-    """The finding has the cause and the sentence that mends it; the exit code says if it matters."""
+    """The finding has the cause and what mends it; the exit code says if it matters."""
     if case.module is not None:
         files = {"acme_handlers.py": case.module}
         fake_distribution(
@@ -373,7 +373,12 @@ def test_doctor_is_a_page_for_people(capsys, fake_distribution, monkeypatch, sit
 
 def test_doctor_exits_0_where_everything_works(capsys, monkeypatch):
     """A healthy configuration says so."""
-    register("mine", lambda: type("Mine", (), {"on_text": lambda self, text, **kwargs: None})())
+
+    class Mine:
+        def on_text(self, text, **kwargs):
+            pass
+
+    register("mine", Mine)
     monkeypatch.setenv("CHAIN_CALLBACKS", "mine")
 
     assert main(["doctor"]) == 0

@@ -130,9 +130,11 @@ def test_test_reports_a_handler_that_fails(capsys):
         "delivered": False,
         "events": ["on_chain_end"],
         "problems": [
-            "The handler test_test_reports_a_handler_that_fails.<locals>.Handler failed in "
-            "on_chain_end with ConnectionError. The run goes on; more failures of this handler "
-            "are counted, not logged."
+            (
+                "The handler test_test_reports_a_handler_that_fails.<locals>.Handler failed in "
+                "on_chain_end with ConnectionError. The run goes on; more failures of this handler "
+                "are counted, not logged."
+            )
         ],
     }
 

@@ -43,7 +43,7 @@ BROKEN = {
         "Odd: far out",
     ),
     "a missing attribute": (
-        "",
+        "handler = None",
         "AttributeError: module 'broken_x' has no attribute 'Handler'",
     ),
     "no provider": ("Handler = 7", "'broken_x:Handler' is no provider but of type int"),
@@ -60,8 +60,10 @@ BROKEN = {
         "making it raised Odd",
     ),
     "a provider that raises an error of ours": (
-        "from chain_callbacks.errors import HandlerSettingsError as Error\n"
-        "def Handler():\n    raise Error(name='x', source='y', problems=['z'])",
+        (
+            "from chain_callbacks.errors import HandlerSettingsError as Error\n"
+            "def Handler():\n    raise Error(name='x', source='y', problems=['z'])"
+        ),
         "making it raised HandlerSettingsError",
     ),
     "a provider that wants arguments": (
@@ -86,24 +88,32 @@ BROKEN = {
     ),
     "too few arguments": (
         "class Handler:\n    def on_chain_start(self, serialized, *, run_id): ...",
-        "Handler.on_chain_start cannot be called: it takes 1 arguments and the event brings 2. "
-        "Give it the event's arguments and end its signature with **kwargs.",
+        (
+            "Handler.on_chain_start cannot be called: it takes 1 arguments and the event brings 2. "
+            "Give it the event's arguments and end its signature with **kwargs."
+        ),
     ),
     "an argument of no event": (
         "class Handler:\n    def on_chain_end(self, outputs, *, colour, **kwargs): ...",
-        "Handler.on_chain_end cannot be called: its argument 'colour' is none of the event's. "
-        "Give it the event's arguments and end its signature with **kwargs.",
+        (
+            "Handler.on_chain_end cannot be called: its argument 'colour' is none of the event's. "
+            "Give it the event's arguments and end its signature with **kwargs."
+        ),
     ),
     "a settings model that cannot be imported": (
-        "class Handler:\n    settings_model = 'no_such_module:Settings'\n"
-        "    def on_event(self, record): ...",
+        (
+            "class Handler:\n    settings_model = 'no_such_module:Settings'\n"
+            "    def on_event(self, record): ..."
+        ),
         "reading its settings raised ModuleNotFoundError",
     ),
     "a hook of a wrong signature": (
         GOOD + "from chain_callbacks import hookimpl\n"
         "@hookimpl\ndef chain_callbacks_handler_created(name, colour): ...\n",
-        "PluginValidationError: Plugin 'acme-broken:broken_x' for hook "
-        "'chain_callbacks_handler_created'",
+        (
+            "PluginValidationError: Plugin 'acme-broken:broken_x' for hook "
+            "'chain_callbacks_handler_created'"
+        ),
     ),
     "a module": (None, "'broken_x' is a module with hooks: list it in CHAIN_CALLBACKS_PLUGINS"),
 }
@@ -138,9 +148,11 @@ def test_a_name_in_the_environment(reason, site, monkeypatch, said):
     assert [1, 2] == [STEP.invoke(1), STEP.invoke(2)]
     assert ["step", "step"] == sys.modules["good_x"].heard
     assert [
-        f"The handler 'broken' cannot be used: {reason}. It comes from acme-broken 2.1 "
-        f"({site}); CHAIN_CALLBACKS asks for it. Mend or uninstall it, or take the name out. "
-        "The run goes on without it."
+        (
+            f"The handler 'broken' cannot be used: {reason}. It comes from acme-broken 2.1 "
+            f"({site}); CHAIN_CALLBACKS asks for it. Mend or uninstall it, or take the name out.\n"
+            "The run goes on without it."
+        )
     ] == said()
     assert {"good"} == set(factory.live_handlers())
 

@@ -263,19 +263,16 @@ class _AsyncTee(Generic[T]):
         """Return the reader at *position*; of an input that is known, one that knows it too."""
         if isinstance(self._chunks, Whole):
             return Whole(self._chunks.value)
-        return self._read(self._queues[position])
+        return _AsyncReader(self, self._queues[position])
 
-    async def _read(self, queue: deque[T]) -> AsyncIterator[T]:
-        while True:
+    async def fill(self, queue: deque[T]) -> None:
+        """Pull an item for all where there is none for the reader of *queue*, if one is left."""
+        async with self._lock:
             if not queue:
-                async with self._lock:
-                    if not queue:
-                        item: Any = await self._pull()
-                        if item is _DONE:
-                            return
-                        for each in self._queues:
-                            each.append(item)
-            yield queue.popleft()
+                item: Any = await self._pull()
+                if item is not _DONE:
+                    for each in self._queues:
+                        each.append(item)
 
     async def _pull(self) -> Any:
         if self._failure is not None:
@@ -285,3 +282,18 @@ class _AsyncTee(Generic[T]):
         except BaseException as error:
             self._failure = error
             raise
+
+
+class _AsyncReader(AsyncIterator[T]):
+    """One of several readers; no generator, which somebody would have to close."""
+
+    def __init__(self, tee: _AsyncTee[T], queue: deque[T]) -> None:
+        self._tee = tee
+        self._queue = queue
+
+    async def __anext__(self) -> T:
+        if not self._queue:
+            await self._tee.fill(self._queue)
+        if not self._queue:
+            raise StopAsyncIteration
+        return self._queue.popleft()

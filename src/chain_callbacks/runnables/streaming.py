@@ -246,15 +246,23 @@ async def _abegin(
         return chunks, chunks.value
     if runnable._is_flowing():
         first = await anext(chunks, _DONE)
-        return (chunks if first is _DONE else _achain(first, chunks)), _DEFERRED
+        return (chunks if first is _DONE else _Chained(first, chunks)), _DEFERRED
     whole: Whole[Any] = Whole(combined([chunk async for chunk in chunks]))
     return whole, whole.value
 
 
-async def _achain(first: T, rest: AsyncIterator[T]) -> AsyncIterator[T]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+class _Chained(AsyncIterator[T]):
+    """A first item, and the rest; no generator, which somebody would have to close."""
+
+    __slots__ = ("_first", "_rest")
+
+    def __init__(self, first: T, rest: AsyncIterator[T]) -> None:
+        self._first: Any = first
+        self._rest = rest
+
+    async def __anext__(self) -> T:
+        first, self._first = self._first, _DONE
+        return await anext(self._rest) if first is _DONE else first  # type: ignore[no-any-return]
 
 
 @contextlib.asynccontextmanager

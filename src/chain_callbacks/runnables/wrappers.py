@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -258,8 +258,9 @@ class RunnableRetry(Runnable[Input, Output]):
             else:
                 break
             await _apause(run, state)
-        async for chunk in _arest(first, flow):
-            yield chunk
+        async with contextlib.aclosing(_arest(first, flow)) as rest:
+            async for chunk in rest:
+                yield chunk
 
 
 def _attempt(run: Run | None, attempts: _Attempts) -> RunnableConfig | None:
@@ -287,7 +288,7 @@ def _rest(first: Any, flow: Any) -> Iterator[Any]:
             yield from flow
 
 
-async def _arest(first: Any, flow: Any) -> AsyncIterator[Any]:
+async def _arest(first: Any, flow: Any) -> AsyncGenerator[Any, None]:
     async with contextlib.aclosing(flow):
         if first is not _DONE:
             yield first
@@ -360,8 +361,9 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
             except self.exceptions_to_handle as error:
                 failure = failure or error
                 continue
-            async for chunk in _arest(first, flow):
-                yield chunk
+            async with contextlib.aclosing(_arest(first, flow)) as rest:
+                async for chunk in rest:
+                    yield chunk
             return
         raise _all_failed(failure)
 

@@ -86,7 +86,7 @@ class EventSpec(Generic[P]):
         return f"<event {self.name}>"
 
 
-EVENTS: Final[dict[str, EventSpec[Any]]] = {}
+EVENTS: Final[dict[str, EventSpec[...]]] = {}
 
 
 def _event(

@@ -1,4 +1,9 @@
-"""Every example of the README and the documentation runs, and prints what the page says."""
+"""Every example of the README and the documentation runs, and prints what the page says.
+
+The Python blocks of a page are one program, run in a folder of the page's own. A block that begins
+with its file's name, ``# app.py``, is a file in that folder instead, for the page's commands to use;
+a ``# pyproject.toml`` with entry points is installed there, as far as discovery can tell.
+"""
 
 from __future__ import annotations
 
@@ -15,54 +20,132 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BIN = Path(sys.executable).parent
+README_COMMANDS = ("pip install . && chain-callbacks demo", "pip install nox && nox -s tests")
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LANGUAGES = ("output", "python", "sh", "text", "toml")
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *(?:```|~~~)", re.MULTILINE)
+_FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_INSTALL = re.compile(r"^pip install (.+)\n", re.MULTILINE)
 _VARYING = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\d+\.\d+ m?s\b"), "TIME"),
+    (re.compile(r'("?\bduration_ms"?[:=] ?)\d+\.\d+'), r"\1TIME"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "NOW"),
+    (re.compile(r"\b\d+\.\d+\.\d+\b"), "VERSION"),
+    (re.compile(r"\S*site-packages\b"), "SITE"),
+    (re.compile(r"\S*/pages/"), ""),
+    # Columns are as wide as what varies in them.
+    (re.compile(r"(?<=\S) {2,}"), "  "),
 )
-README_COMMANDS = ("pip install . && chain-callbacks demo", "pip install nox && nox -s tests")
 
 
-class Example(NamedTuple):
-    """A block that can be run, and what the page says it prints; None where it says nothing."""
+class Block(NamedTuple):
+    """A fenced block, and the output that stands below it; None where there is none."""
 
     language: str
     source: str
     output: str | None
 
+    @property
+    def file(self) -> str | None:
+        """The name of the file that it is; None for what is run."""
+        found = _FILE.match(self.source)
+        return found[1] if found else None
 
-def examples(page: Path) -> list[Example]:
-    """Return the examples of a page, in their order."""
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the blocks of a page, in their order."""
     blocks = _BLOCK.findall(page.read_text("utf-8"))
     following = [*blocks, ("", "")][1:]
     return [
-        Example(language, source, after[1] if after[0] == "output" else None)
+        Block(language, source, after[1] if after[0] == "output" else None)
         for (language, source), after in zip(blocks, following, strict=True)
-        if language in ("python", "sh", "toml")
+    ]
+
+
+def program_of(page: Path) -> list[Block]:
+    """Return the blocks that make up the program of a page."""
+    return [each for each in blocks_of(page) if each.language == "python" and not each.file]
+
+
+def commands_of(page: Path) -> list[Block]:
+    """Return the blocks of a page that a shell runs here."""
+    return [
+        each
+        for each in blocks_of(page)
+        if each.language == "sh"
+        and each.source.strip() not in README_COMMANDS
+        and _INSTALL.sub("", each.source).strip()
     ]
 
 
 def steady(text: str) -> str:
-    """Return *text* with what differs from run to run taken out."""
+    """Return *text* with what differs from run to run, and from machine to machine, taken out."""
     for pattern, word in _VARYING:
         text = pattern.sub(word, text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def run(*command: str) -> str:
-    """Return what a command prints, on both streams; it must succeed."""
-    outside = {k: v for k, v in os.environ.items() if not k.startswith("CHAIN_CALLBACKS")}
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def install(pyproject: str, folder: Path) -> None:
+    """Put into *folder* what installing the project would leave for discovery."""
+    project = tomllib.loads(pyproject).get("project", {})
+    if "name" not in project:
+        return
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    lines = [f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}"]
+    lines += [f"Requires-Dist: {each}" for each in project.get("dependencies", ())]
+    info.joinpath("METADATA").write_text("\n".join(lines) + "\n", "utf-8")
+    groups = project.get("entry-points", {})
+    entries = [
+        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+        for group, points in groups.items()
+    ]
+    info.joinpath("entry_points.txt").write_text("\n".join(entries), "utf-8")
+
+
+@pytest.fixture
+def folder(page: Path, tmp_path: Path) -> Path:
+    """A folder with the files of a page in it."""
+    made = tmp_path / "pages"
+    made.mkdir()
+    for each in blocks_of(page):
+        if each.file:
+            path = made / each.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(each.source, "utf-8")
+            if path.name == "pyproject.toml":
+                install(each.source, made)
+    return made
+
+
+def run(*command: str, folder: Path) -> str:
+    """Return what a command prints in *folder*, on both streams; it must succeed."""
+    outside = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("CHAIN_CALLBACKS", "PYTEST_", "PYTHON"))
+    }
     done = subprocess.run(
         command,
         check=False,
+        cwd=folder,
         encoding="utf-8",
         env={
             **outside,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            # Where this test finds the package, and what the page itself installs.
+            "PYTHONPATH": os.pathsep.join(
+                [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
             "PYTHONIOENCODING": "utf-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
             "COLUMNS": "100",
         },
@@ -74,60 +157,99 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def pages_with(language: str) -> list[Path]:
-    return [page for page in PAGES if any(each.language == language for each in examples(page))]
-
-
-def name(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-@pytest.mark.parametrize("page", pages_with("python"), ids=name)
-def test_python_of_a_page_prints_what_it_says(page, tmp_path):
-    """The Python blocks of a page are one program; each prints its output block."""
+@pytest.mark.parametrize("page", [page for page in PAGES if program_of(page)], ids=name)
+def test_python_of_a_page_prints_what_it_says(page, folder):
+    """The Python blocks of a page are one program; each prints its output block, or nothing."""
     mark = "-- the next example --"
-    blocks = [each for each in examples(page) if each.language == "python"]
-    program = tmp_path / "example.py"
-    program.write_text(f"\nprint({mark!r}, flush=True)\n".join(b.source for b in blocks), "utf-8")
+    blocks = program_of(page)
+    program = folder / "example.py"
+    # On both streams: what one block writes to stderr must not come before what another prints.
+    next_one = f"\nimport sys; print({mark!r}, flush=True); sys.stderr.flush()\n"
+    program.write_text(next_one.join(each.source for each in blocks), "utf-8")
 
-    printed = run(sys.executable, "-W", "error", str(program)).split(mark)
+    printed = run(sys.executable, "-u", "-W", "error", str(program), folder=folder).split(mark)
 
     assert len(blocks) == len(printed)
     for block, output in zip(blocks, printed, strict=True):
-        if block.output is not None:
-            assert steady(block.output) == steady(output)
+        assert steady(block.output or "") == steady(output)
 
 
 @pytest.mark.parametrize(
-    ("page", "example"),
+    ("page", "block"),
     [
         pytest.param(page, each, id=f"{name(page)}: {each.source.splitlines()[0][:60]}")
         for page in PAGES
-        for each in examples(page)
-        if each.language == "sh" and each.source.strip() not in README_COMMANDS
+        for each in commands_of(page)
     ],
 )
-def test_command_of_a_page_prints_what_it_says(page, example):
-    """A command in a page succeeds and prints its output block."""
-    printed = run("sh", "-c", example.source)
+def test_command_of_a_page_prints_what_it_says(page, block, folder):
+    """A command in a page succeeds and prints its output block, or nothing."""
+    script = "set -e\n" + _INSTALL.sub("", block.source)
 
-    if example.output is not None:
-        assert steady(example.output) == steady(printed)
+    printed = run("sh", "-c", script, folder=folder)
+
+    assert steady(block.output or "") == steady(printed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_of_a_page_are_used_in_it(page):
+    """A block that is a file is named in another one, which is run or installed."""
+    blocks = blocks_of(page)
+    for each in blocks:
+        if each.file and not each.file.endswith("pyproject.toml"):
+            stem = Path(each.file).stem
+            users = [other for other in blocks if other is not each and stem in other.source]
+            assert users, f"nothing in {name(page)} uses {each.file}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_of_a_page_are_of_known_languages(page):
+    """No block escapes the tests by a language that nobody knows, or by being indented."""
+    text = page.read_text("utf-8")
+    languages = [each.language for each in blocks_of(page)]
+
+    assert set(languages) <= {*_LANGUAGES}
+    assert len(_FENCE.findall(text)) == 2 * len(languages)
+
+
+def test_pages_install_only_what_there_is():
+    """What a page tells to install is a folder of this repository, one of ours, or its own."""
+    known = {
+        tomllib.loads(path.read_text("utf-8"))["project"]["name"]
+        for path in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml"))
+    }
+    for page in PAGES:
+        for each in blocks_of(page):
+            if each.language != "sh" or each.source.strip() in README_COMMANDS:
+                continue
+            for told in _INSTALL.findall(each.source):
+                for word in re.findall(r"[^\s'\"]+", told.partition("#")[0]):
+                    is_folder = word.startswith(".") and (ROOT / word / "pyproject.toml").is_file()
+                    assert word == "-e" or is_folder or word.partition("[")[0] in known, word
 
 
 def test_readme_has_the_two_commands_that_ci_runs():
     """The commands a newcomer copies are those that are tried in a fresh environment."""
-    shown = [each.source.strip() for each in examples(ROOT / "README.md") if each.language == "sh"]
+    shown = [each.source.strip() for each in blocks_of(ROOT / "README.md") if each.language == "sh"]
     tried = (ROOT / ".ci" / "run").read_text("utf-8")
 
-    assert list(README_COMMANDS) == shown
+    assert list(README_COMMANDS) == [each for each in shown if each in README_COMMANDS]
     assert all(f"'{command}'" in tried for command in README_COMMANDS)
 
 
-@pytest.mark.parametrize("page", pages_with("toml"), ids=name)
+def test_readme_names_no_machine():
+    """What is shown to everybody has no path of whoever wrote it."""
+    text = (ROOT / "README.md").read_text("utf-8")
+
+    assert re.findall(r"(?<![\w.])/(?:home|work|tmp|root|Users|opt|usr)\b|[A-Z]:\\", text) == []
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if any(b.language == "toml" for b in blocks_of(p))], ids=name
+)
 def test_toml_of_a_page_can_be_read(page):
     """What is to be copied into a file is TOML."""
-    for each in examples(page):
+    for each in blocks_of(page):
         if each.language == "toml":
             assert tomllib.loads(each.source)
 

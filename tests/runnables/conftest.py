@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 from chain_callbacks import register
@@ -16,3 +19,11 @@ def named(recorder: RecordingHandler, isolated_callbacks: None) -> str:
     """Return a name under which the recorder is registered for the test."""
     register("test-recorder", lambda: recorder)
     return "test-recorder"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_to_the_loop(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail where asyncio found a task, or a generator, that nobody waited for or closed."""
+    yield
+    found = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+    assert found == []

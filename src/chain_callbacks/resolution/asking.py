@@ -55,6 +55,7 @@ class Explained(Protocol):
 
     def explained(self, config: Any, /) -> tuple[Attachments | None, Any]:
         """Return what its constructor attached, and the callbacks of the call."""
+        ...
 
 
 def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:

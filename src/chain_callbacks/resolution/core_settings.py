@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -55,6 +56,12 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Folder = Annotated[AbsolutePath, AfterValidator(_folder)]
 
 
+class _Variables(EnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        # The names are in the variable of the plain name, which the resolver reads by itself.
+        return {field: value for field, value in super().__call__().items() if field != "callbacks"}
+
+
 class CoreSettings(BaseSettings):
     """What the environment, and the file that it points to, say to the framework."""
 
@@ -64,12 +71,9 @@ class CoreSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        populate_by_name=True,
     )
 
-    callbacks: Texts = Field(
-        (), validation_alias=env.NAMES, description="The handlers that hear every run."
-    )
+    callbacks: Texts = Field((), description="The handlers that hear every run.")
     require: Names = Field(
         (), description="Handlers that are always there; code cannot remove or filter them."
     )
@@ -92,14 +96,14 @@ class CoreSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  The hook has these arguments.
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  The hook has these arguments.
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Have the environment beat what the file says."""
-        return (env_settings, init_settings)
+        return (_Variables(settings_cls), init_settings)
 
 
 class _File:
@@ -164,7 +168,7 @@ def _build(values: Mapping[str, Any]) -> CoreSettings:
     except ValidationError as error:
         for detail in error.errors(include_input=False, include_context=False, include_url=False):
             field = "".join(str(part) for part in detail["loc"][:1])
-            variable = field if field == env.NAMES else f"{env.NAMES}_{field.upper()}"
+            variable = env.NAMES if field == "callbacks" else f"{env.NAMES}_{field.upper()}"
             message = str(detail["msg"]).removeprefix("Value error, ")
             problems.append(f"{variable}: {message}")
     raise SettingsError(problems=problems)

@@ -289,4 +289,7 @@ def worst(findings: Sequence[Finding]) -> FindingStatus:
     """Return the gravest status among *findings*."""
     order: tuple[FindingStatus, ...] = ("problem", "warning", "note", "ok")
     statuses = {finding.status for finding in findings}
-    return next((status for status in order if status in statuses), "ok")
+    for status in order:
+        if status in statuses:
+            return status
+    return "ok"

@@ -156,7 +156,7 @@ def _candidate(ref: Ref, source: str) -> Candidate:
             source=source,
             distributions=[each.distribution for each in candidates],
         )
-    return candidates[0]
+    return next(iter(candidates))
 
 
 def live(key: Key, *, source: str) -> Live:

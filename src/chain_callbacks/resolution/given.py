@@ -68,7 +68,7 @@ class Given:
             if takes_keywords:
                 return (), {**self.section, **self.variables}
             for sentence in (*self.misspelt({}), *self.unknown({})):
-                log.warning("%s: %s.", self.label, sentence.rstrip("."))
+                log.warning("%s: %s", self.label, sentence)
             return (), {}
         for sentence in self.misspelt(model.model_fields):
             log.warning("%s: %s", self.label, sentence)

@@ -99,7 +99,7 @@ def _load(name: str) -> ModuleType:
         offered = ", ".join(each.distribution for each in candidates)
         raise PolicyPluginError(plugin=name, reason=f"several distributions offer it: {offered}")
     try:
-        return plugins.load_hooks(candidates[0], source="CHAIN_CALLBACKS_PLUGINS")
+        return plugins.load_hooks(next(iter(candidates)), source="CHAIN_CALLBACKS_PLUGINS")
     except BrokenPluginError as error:
         failure = error
     raise PolicyPluginError(plugin=name, reason=failure.reason) from failure.__cause__

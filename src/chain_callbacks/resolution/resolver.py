@@ -33,7 +33,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     is_plain = own is None
     if config:
         runtime = config.get("callbacks")
-        is_plain = is_plain and (len(config) == 1 or not _adds(config))
+        is_plain = is_plain and (_is_alone(runtime, config) or not _adds(config))
     if is_plain and runtime is None:
         # The way of a call that adds nothing: nothing is made but what a run was asked for once.
         if scope is None:
@@ -100,6 +100,10 @@ def given_manager(runtime: Any) -> tuple[CallbackManager | None, Any]:
         rest = tuple(runtime[1:]) if is_list else None
         return first, rest or None
     return None, runtime
+
+
+def _is_alone(runtime: Any, config: Mapping[str, Any]) -> bool:
+    return runtime is not None and len(config) == 1
 
 
 def _adds(config: Mapping[str, Any]) -> bool:

@@ -52,6 +52,14 @@ class HandlerSettings(BaseSettings):
         return (env_settings, file_secret_settings, init_settings)
 
 
+def _made(model: type[HandlerSettings], given: Given, values: Mapping[str, Any]) -> HandlerSettings:
+    sources: dict[str, Any] = {
+        "_env_prefix": given.prefix,
+        "_secrets_dir": operator().secrets_dir,
+    }
+    return model(**sources, **values)
+
+
 def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerSettings:
     """Return the settings of a handler: environment, then secret files, then the operator's file.
 
@@ -59,11 +67,10 @@ def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerS
         HandlerSettingsError: Some are missing or wrong. It names variables and shows no value; no
             exception that holds one is attached to it.
     """
+    settings: HandlerSettings | None = None
     values = {field: v for field, v in given.section.items() if field in model.model_fields}
     try:
-        settings = model(  # type: ignore[call-arg]  # an author may write an __init__
-            _env_prefix=given.prefix, _secrets_dir=operator().secrets_dir, **values
-        )
+        settings = _made(model, given, values)
         problems: tuple[str, ...] = ()
     except ValidationError as error:
         problems = _problems(error, given)
@@ -74,7 +81,7 @@ def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerS
     except Exception as error:  # A validator of the author's may raise what it likes.
         problems = (f"reading them raised {type(error).__name__}",)
     problems += given.unknown(model.model_fields)
-    if not problems:
+    if settings is not None and not problems:
         return settings
     # Outside of the `except`, so that the error has no context, whose input and frames hold values.
     problems += given.misspelt(model.model_fields)

@@ -388,7 +388,7 @@ class Runnable(Generic[Input, Output]):
                 configs = [shared] * len(inputs)
         for each in configs:
             check(each)
-        given_ids = [each["run_id"] for each in configs if each.get("run_id")]
+        given_ids = [run_id for each in configs if (run_id := each.get("run_id"))]
         if len({*given_ids}) < len(given_ids):
             reason = "is the same for several inputs; pass a list of one an input."
             raise InvalidConfigError(key="run_id", reason=reason)
@@ -468,8 +468,8 @@ Runnable.__init_subclass__.__func__(Runnable)  # type: ignore[attr-defined]
 
 
 def _most(configs: Sequence[RunnableConfig]) -> int | None:
-    stated = [each["max_concurrency"] for each in configs if each.get("max_concurrency")]
-    return min(stated) if stated else limits_here().get("max_concurrency")  # type: ignore[type-var]
+    stated = [most for each in configs if (most := each.get("max_concurrency"))]
+    return min(stated) if stated else limits_here().get("max_concurrency")
 
 
 def coerced(step: Any) -> Runnable[Any, Any]:

@@ -87,10 +87,8 @@ def merged(
     """Return what ``with_config`` bound with what the call says added; neither is changed."""
     result: RunnableConfig = {**bound, **(config or {})}
     if config:
-        if bound.get("tags") and config.get("tags"):
-            result["tags"] = [*(bound["tags"] or ()), *(config["tags"] or ())]
-        if bound.get("metadata") and config.get("metadata"):
-            result["metadata"] = {**(bound["metadata"] or {}), **(config["metadata"] or {})}
+        result["tags"] = [*(bound.get("tags") or ()), *(config.get("tags") or ())]
+        result["metadata"] = {**(bound.get("metadata") or {}), **(config.get("metadata") or {})}
         for key in bound.keys() & config.keys():
             if config.get(key) is None:
                 result[key] = bound[key]  # type: ignore[literal-required]

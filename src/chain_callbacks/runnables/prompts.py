@@ -23,7 +23,7 @@ def variables_of(template: str) -> tuple[str, ...]:
             the template read what the variables lead to.
     """
     names: dict[str, None] = {}
-    for _, name, _, _ in _FORMATTER.parse(template):
+    for _, name, format_spec, _ in _FORMATTER.parse(template):
         if name is None:
             continue
         if not name.isidentifier():
@@ -32,6 +32,8 @@ def variables_of(template: str) -> tuple[str, ...]:
                 "or double the braces where they are meant as text."
             )
         names[name] = None
+        # A format may have fields itself: "{number:{width}}".
+        names.update(dict.fromkeys(variables_of(format_spec or "")))
     return tuple(names)
 
 

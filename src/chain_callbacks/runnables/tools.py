@@ -32,6 +32,10 @@ class BaseTool(Runnable[Any, Any]):
     async def _arun(self, *args: Any, **kwargs: Any) -> Any:
         return await to_thread(self._run, *args, **kwargs)
 
+    def _is_awaited(self) -> bool:
+        """Tell whether an asynchronous call reaches a coroutine of the tool's author."""
+        return type(self)._arun is not BaseTool._arun
+
     @property
     def schema(self) -> ToolSchema:
         """What it takes: made of the signature and docstring of its function."""
@@ -93,7 +97,7 @@ class BaseTool(Runnable[Any, Any]):
 
     async def _ainvoke(self, input: Any, *, run: Run | None = None, **kwargs: Any) -> Any:
         arguments = self.schema.validate(self._arguments(input))
-        is_async = type(self)._arun is not BaseTool._arun
+        is_async = self._is_awaited()
         injected = given(tuple(self.schema.injected - {"callbacks"}), run, is_async=is_async)
         args, keywords = self.schema.bind({**arguments, **injected})
         return _output(input, self.get_name(), await self._arun(*args, **keywords))
@@ -116,6 +120,9 @@ class FunctionTool(BaseTool):
         self.name = name or self._schema.name
         self.description = description or self._schema.description
         self._is_async = inspect.iscoroutinefunction(function)
+
+    def _is_awaited(self) -> bool:
+        return self._is_async
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._is_async:

@@ -21,6 +21,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def _sentence(parts: Iterable[str]) -> str:
+    text = "; ".join(part.rstrip(".") for part in parts)
+    return text if text.endswith("?") else f"{text}."
+
+
 def _rebuild(kind: Callable[..., Any], attributes: dict[str, Any]) -> Any:
     return kind(**attributes)
 
@@ -175,7 +180,7 @@ class HandlerSettingsError(BrokenPluginError):
     def __init__(self, *, name: str, source: str, problems: Sequence[str]) -> None:
         ChainCallbacksError.__init__(
             self,
-            f"{name}: {'; '.join(problems)}. {source} asks for it. "
+            f"{name}: {_sentence(problems)} {source} asks for it. "
             "Set what is missing, or take the name out.",
             name=name,
             source=source,
@@ -290,7 +295,7 @@ class SettingsError(ChainCallbacksError, ValueError):
 
     def __init__(self, *, problems: Sequence[str]) -> None:
         super().__init__(
-            f"The configuration is wrong: {'; '.join(problems)}.", problems=tuple(problems)
+            f"The configuration is wrong: {_sentence(problems)}", problems=tuple(problems)
         )
 
 

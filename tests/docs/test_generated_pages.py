@@ -12,7 +12,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize(
     ("script", "page"),
-    [("settings_table.py", "reference/settings.md"), ("truth_table.py", "reference/resolution.md")],
+    [
+        ("events_table.py", "reference/events.md"),
+        ("settings_table.py", "reference/settings.md"),
+        ("truth_table.py", "reference/resolution.md"),
+    ],
 )
 def test_generated_page_is_current(script, page):
     """Running the script would change nothing."""

@@ -239,7 +239,13 @@ def test_one_failing_tool_cancels_the_others_in_tasks(recorder: RecordingHandler
 
 @pytest.mark.parametrize(
     "input",
-    ["go", HumanMessage("go"), [("human", "go")], {"messages": "go"}, {"messages": [HumanMessage("go")]}],
+    [
+        "go",
+        HumanMessage("go"),
+        [("human", "go")],
+        {"messages": "go"},
+        {"messages": [HumanMessage("go")]},
+    ],
 )
 def test_an_agent_takes_what_a_model_takes(input: Any) -> None:
     """A text, a message, a list of them, or a dict that holds one of these."""
@@ -327,5 +333,3 @@ def test_an_agent_in_a_tool_is_nested_in_it(recorder: RecordingHandler) -> None:
         "      chat_model FakeToolCallingChatModel\n"
         "  chat_model FakeToolCallingChatModel"
     )
-
-

@@ -270,13 +270,13 @@ def test_a_failing_item_stops_a_batch(form: str, recorder: RecordingHandler) -> 
             raise ValueError("no")
         return value
 
-    step = RunnableLambda(work)
-    config: Any = {"callbacks": [recorder], "max_concurrency": 1}
+    def call() -> Any:
+        config: Any = {"callbacks": [recorder], "max_concurrency": 1}
+        result = getattr(RunnableLambda(work), form)([0, 1, 2, 3], config)
+        return asyncio.run(result) if form == "abatch" else result
+
     with pytest.raises(ValueError, match="no"):
-        if form == "batch":
-            step.batch([0, 1, 2, 3], config)
-        else:
-            asyncio.run(step.abatch([0, 1, 2, 3], config))
+        call()
     assert recorder.trees() == ["chain work", "chain work error ValueError"]
 
 

@@ -77,7 +77,7 @@ def test_a_wrong_config_is_no_result_of_a_batch(form: str) -> None:
         called(step, form, [{}, {"callback": []}], return_exceptions=True)
     with pytest.raises(InvalidConfigError):
         called(step.with_config(tags=["t"]), form, {"callback": []}, return_exceptions=True)
-    with pytest.raises(InvalidConfigError, match="has 1 configs for 2 inputs"):
+    with pytest.raises(InvalidConfigError, match="has 1 values for 2 inputs"):
         called(step, form, [{}])
 
 
@@ -194,7 +194,7 @@ def test_a_batch_takes_an_id_for_each_input(form: str, recorder: RecordingHandle
     step = RunnablePassthrough()
     called(step, form, {"callbacks": [recorder], "run_id": [ID, OTHER_ID]})
     assert {run.id for run in recorder.runs} == {ID, OTHER_ID}
-    with pytest.raises(InvalidConfigError, match="has 1 ids for 2 inputs"):
+    with pytest.raises(InvalidConfigError, match="has 1 values for 2 inputs"):
         called(step, form, {"run_id": [ID]})
     with pytest.raises(InvalidConfigError, match="is the same for several inputs"):
         called(step, form, {"run_id": ID})
@@ -235,7 +235,7 @@ class Gauge:
 
 @pytest.mark.parametrize("bound", [False, True])
 @pytest.mark.parametrize("form", ["batch", "abatch"])
-def test_a_batch_runs_as_many_at_a_time_as_it_may(form: str, bound: bool) -> None:
+def test_a_batch_runs_as_many_at_a_time_as_it_may(*, form: str, bound: bool) -> None:
     """``max_concurrency`` is reached and never passed, in threads and in tasks."""
     gauge = Gauge(2)
 
@@ -255,12 +255,12 @@ def test_a_batch_runs_as_many_at_a_time_as_it_may(form: str, bound: bool) -> Non
 
 
 @pytest.mark.parametrize("is_heard", [True, False])
-def test_a_limit_is_inherited(is_heard: bool, recorder: RecordingHandler) -> None:
+def test_a_limit_is_inherited(*, is_heard: bool, recorder: RecordingHandler) -> None:
     """``max_concurrency`` of the outermost call holds for parallels and batches further down."""
     gauge = Gauge(1)
 
     def outer(value: Any) -> Any:
-        RunnableParallel({key: gauge for key in "abc"}).invoke(value)
+        RunnableParallel(dict.fromkeys("abc", gauge)).invoke(value)
         with attached(RecordingHandler()):
             RunnableLambda(gauge).batch([1, 2, 3])
 
@@ -294,7 +294,7 @@ def test_exceptions_may_be_results(form: str, recorder: RecordingHandler) -> Non
 @pytest.mark.parametrize("is_heard", [True, False])
 @pytest.mark.parametrize("form", ["invoke", "ainvoke", "stream"])
 def test_functions_that_return_runnables_stop_somewhere(
-    form: str, is_heard: bool, limit: int | None, recorder: RecordingHandler
+    *, form: str, is_heard: bool, limit: int | None, recorder: RecordingHandler
 ) -> None:
     """``recursion_limit`` says how deep functions may return runnables; 25 if nobody says."""
     calls: list[Any] = []

@@ -76,7 +76,7 @@ def model() -> Step:
 
 
 def calling(inner: Step) -> Step:
-    return RunnableLambda(lambda text: inner.invoke(text), name="calling")
+    return RunnableLambda(inner.invoke, name="calling")
 
 
 def passing(inner: Step) -> Step:
@@ -112,7 +112,7 @@ def in_traced(inner: Step) -> Step:
     def work(text: str) -> Any:
         return inner.invoke(text)
 
-    return RunnableLambda(lambda text: work(text), name="outer")
+    return RunnableLambda(work, name="outer")
 
 
 def in_traced_generator(inner: Step) -> Step:

@@ -67,7 +67,7 @@ def last(recorder: RecordingHandler, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_the_first_chunk_comes_before_the_input_is_complete(
-    is_heard: bool, recorder: RecordingHandler
+    *, is_heard: bool, recorder: RecordingHandler
 ) -> None:
     """A chunk passes through all steps that let it before the model is asked for the next one."""
     model = CountingModel()
@@ -103,7 +103,7 @@ def test_a_step_that_needs_all_gets_all(recorder: RecordingHandler) -> None:
 
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_a_stream_that_is_closed_early_pulls_nothing_more(
-    is_heard: bool, recorder: RecordingHandler
+    *, is_heard: bool, recorder: RecordingHandler
 ) -> None:
     """Closing a stream closes the model's too, at once, and asks it for nothing."""
     model = CountingModel()
@@ -146,7 +146,7 @@ def test_a_loop_that_breaks_ends_the_runs(recorder: RecordingHandler) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_collected_stream_is_ended_on_another_thread(is_async: bool) -> None:
+def test_a_collected_stream_is_ended_on_another_thread(*, is_async: bool) -> None:
     """No handler is called in a finaliser: somebody's lock may be held there."""
     heard: list[tuple[str, bool]] = []
     done = threading.Event()

@@ -79,7 +79,7 @@ def test_a_coroutine_is_awaited_where_that_can_be() -> None:
     """An asynchronous tool gives its value to asynchronous callers, and says so to others."""
     message = asyncio.run(load.ainvoke(call("load", key="k")))
     assert message == ToolMessage('{"key": "k"}', tool_call_id="call-1", name="load")
-    with pytest.raises(TypeError, match="The tool load is asynchronous. Call ainvoke"):
+    with pytest.raises(TypeError, match="The tool load is asynchronous"):
         load.invoke({"key": "k"})
 
 
@@ -94,16 +94,8 @@ def test_a_model_is_told_of_it_by_its_signature() -> None:
     described = add.as_openai()["function"]
     assert (described["name"], described["description"]) == ("add", "Add two numbers.")
     assert described["parameters"]["required"] == ["a"]
-    assert add.args["b"] == {
-        "default": 1,
-        "description": "The other one.",
-        "title": "B",
-        "type": "integer",
-    } or {key: add.args["b"][key] for key in ("default", "description", "type")} == {
-        "default": 1,
-        "description": "The other one.",
-        "type": "integer",
-    }
+    told = {key: add.args["b"][key] for key in ("default", "description", "type")}
+    assert told == {"default": 1, "description": "The other one.", "type": "integer"}
 
 
 def test_a_tool_may_be_named_and_described() -> None:
@@ -142,7 +134,7 @@ def test_a_tool_tells_its_arguments_and_its_output(recorder: RecordingHandler) -
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_tool_may_ask_for_its_run(is_async: bool, recorder: RecordingHandler) -> None:
+def test_a_tool_may_ask_for_its_run(*, is_async: bool, recorder: RecordingHandler) -> None:
     """``config``, ``run`` and ``run_manager`` are filled in, and hidden from the model."""
     seen: dict[str, Any] = {}
 

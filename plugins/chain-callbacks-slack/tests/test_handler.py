@@ -259,7 +259,7 @@ def test_slack_that_does_not_answer_in_time_is_a_failure(
 def test_handler_takes_what_a_foreign_manager_brings(make_handler: Make, slack: Any) -> None:
     """LangChain's own arguments are enough."""
     handler = make_handler()
-    run_id = CallbackManager().run("chain", "job").id
+    run_id = CallbackManager().run("chain", "job", 1).id
     handler.on_llm_error(ValueError(), run_id=run_id, parent_run_id=None, tags=[], response=None)
     handler.on_tool_error(ValueError(), run_id=run_id, parent_run_id=run_id)
     handler.close()

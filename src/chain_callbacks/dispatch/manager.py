@@ -7,9 +7,12 @@ from typing import Any, Concatenate, Final, ParamSpec, TypedDict
 from uuid import UUID
 
 from .. import events
+from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
+from ..handler import BaseCallbackHandler
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
+from .sinks import events_of
 
 P = ParamSpec("P")
 
@@ -112,6 +115,19 @@ def _prepare_each(
     return runs
 
 
+def _refuse_what_hears_nothing(handler: object) -> None:
+    if isinstance(handler, str):
+        reason = "a manager takes objects; resolve() takes names too"
+    elif isinstance(handler, type):
+        reason = f"pass an instance, {handler.__qualname__}()"
+    elif not isinstance(handler, BaseCallbackHandler) and not events_of(handler):
+        reason = "it has no method of the event table, such as on_chain_start"
+    else:
+        return
+    kind = "a class" if isinstance(handler, type) else f"of type {type(handler).__qualname__}"
+    raise NotAHandlerError(kind=kind, source="CallbackManager(handlers)", reason=reason)
+
+
 def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
     function.__name__ = name
     function.__qualname__ = f"CallbackManager.{name}"
@@ -153,6 +169,8 @@ class CallbackManager:
     ) -> None:
         # One object is one listener, however often it is in the list.
         unique = {id(handler): handler for handler in handlers}
+        for handler in unique.values():
+            _refuse_what_hears_nothing(handler)
         routes = Routes(Listener(key, handler) for key, handler in unique.items())
         self._set(routes, routes, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
 
@@ -265,7 +283,19 @@ class CallbackManager:
         *payload* is what its start event brings after ``serialized``: the inputs of a chain, the
         query of a retriever. ``run.end(output)`` says what it gave. *tags* and *metadata* are of
         this run alone.
+
+        Raises:
+            ValueError: There is no such type.
+            TypeError: *payload* is not what runs of that type start with.
         """
+        if run_type not in KINDS:
+            raise ValueError(f"{run_type!r} is no type of run. Valid: {quoted(KINDS)}.")
+        expected = KINDS[run_type].start.positional[1:]
+        if len(payload) != len(expected):
+            raise TypeError(
+                f"A run of type {run_type!r} starts with {quoted(expected)}; {len(payload)} values "
+                "were given. Pass it after the name."
+            )
         return self.prepare(
             KINDS[run_type], name, payload, run_id=run_id, tags=tags, metadata=metadata
         )

@@ -373,9 +373,15 @@ class Run:
             leave(self._token)
             self._token = None
 
+    def _refuse_a_second_life(self) -> None:
+        if self.status is not None:
+            raise RuntimeError(f"{self!r} has ended. A run is entered once: make another one.")
+
     def __enter__(self) -> Self:
+        self._refuse_a_second_life()
         try:
-            self.start(*self.payload)
+            if self._started_at is None:
+                self.start(*self.payload)
             self.enter()
         except BaseException as error:
             self.fail(error)
@@ -395,8 +401,10 @@ class Run:
             self.fail(error)
 
     async def __aenter__(self) -> Self:
+        self._refuse_a_second_life()
         try:
-            await self.astart(*self.payload)
+            if self._started_at is None:
+                await self.astart(*self.payload)
             self.enter()
         except BaseException as error:
             await self.afail(error)

@@ -144,7 +144,7 @@ def check() -> None:
     problems += fold(Routes(), items).problems
     sentences = misspelt_variables()
     if sentences:
-        problems.append(SettingsError(problems=[each.rstrip(".?") for each in sentences]))
+        problems.append(SettingsError(problems=sentences))
     if problems:
         raise ConfigurationErrors(problems)
 

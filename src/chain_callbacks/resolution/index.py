@@ -83,7 +83,8 @@ class Index:
 
 def _path() -> list[str]:
     # What is no text, or no path, is nothing to imports, and breaks the search for distributions.
-    return [entry for entry in sys.path if isinstance(entry, str) and "\0" not in entry]
+    entries: list[object] = [*sys.path]
+    return [entry for entry in entries if isinstance(entry, str) and "\0" not in entry]
 
 
 def _fingerprint() -> tuple[tuple[str, int], ...]:

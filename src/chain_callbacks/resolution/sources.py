@@ -24,22 +24,23 @@ class Item(NamedTuple):
 
 
 class Attachments:
-    """The callbacks of a constructor, or of ``with_config``: fixed, and the key of a cache."""
+    """The callbacks of a constructor, or of ``with_config``: fixed, and the key of a cache.
 
-    __slots__ = ("_items", "callbacks", "source")
+    Objects are checked here, before anything runs; what a name means is asked at the first run,
+    for the plugin may be installed by then.
+
+    Raises:
+        NotAHandlerError: One of them is no handler.
+        InvalidNameError: A text is no name.
+    """
+
+    __slots__ = ("callbacks", "items", "source")
 
     def __init__(self, callbacks: Any, source: str) -> None:
         # A copy: what the caller does to its list later is nothing to us.
         self.callbacks = tuple(callbacks) if isinstance(callbacks, list | tuple) else callbacks
         self.source = source
-        self._items: tuple[Item, ...] | None = None
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """What was attached; read, and refused where it is wrong, at the first run."""
-        if self._items is None:
-            self._items = tuple(items_of(self.callbacks, self.source))
-        return self._items
+        self.items = tuple(items_of(self.callbacks, source))
 
 
 class Layered(NamedTuple):

@@ -67,8 +67,9 @@ class Agent(Runnable[Any, dict[str, list[BaseMessage]]]):
     """The loop of ``create_agent``; takes and gives ``{"messages": [...]}``.
 
     The input may also be a text, or messages. The output has those and all that came. A stream
-    gives those, and then the new messages turn by turn: its chunks add up to the output. ``config["recursion_limit"]`` says how often the model is
-    asked at most; beyond it a ``RecursionLimitError`` leaves.
+    gives those, and then the new messages turn by turn: its chunks add up to the output.
+    ``config["recursion_limit"]`` says how often the model is asked at most; beyond it a
+    ``RecursionLimitError`` leaves.
     """
 
     def __init__(

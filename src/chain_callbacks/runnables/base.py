@@ -370,24 +370,24 @@ class Runnable(Generic[Input, Output]):
     def _configs(
         self, inputs: Sequence[Input], config: RunnableConfig | Sequence[RunnableConfig] | None
     ) -> list[RunnableConfig]:
-        if isinstance(config, list | tuple):
-            if len(config) != len(inputs):
-                reason = f"has {len(config)} configs for {len(inputs)} inputs."
-                raise InvalidConfigError(key="", reason=reason)
-            configs: list[RunnableConfig] = [each or {} for each in config]
+        """Return a config for each input, all of them checked before anything runs."""
+        stated: Any = {} if config is None else config
+        ids = stated.get("run_id") if isinstance(stated, Mapping) else None
+        for key, values in (("run_id", ids), ("", stated)):
+            if isinstance(values, list | tuple) and len(values) != len(inputs):
+                reason = f"has {len(values)} values for {len(inputs)} inputs; pass one for each."
+                raise InvalidConfigError(key=key, reason=reason)
+        configs: list[RunnableConfig]
+        if isinstance(stated, list | tuple):
+            configs = [each or {} for each in stated]
+        elif isinstance(ids, list | tuple):
+            configs = [{**stated, "run_id": each} for each in ids]  # type: ignore[typeddict-item]
         else:
-            shared = cast("RunnableConfig", {} if config is None else config)
-            ids: Any = shared.get("run_id") if isinstance(shared, Mapping) else None
-            if isinstance(ids, list | tuple):
-                if len(ids) != len(inputs):
-                    reason = f"has {len(ids)} ids for {len(inputs)} inputs."
-                    raise InvalidConfigError(key="run_id", reason=reason)
-                configs = [{**shared, "run_id": one} for one in ids]
-            else:
-                check(shared)
-                configs = [shared] * len(inputs)
+            check(stated)
+            configs = [stated] * len(inputs)
         for each in configs:
-            check(each)
+            if each is not stated:
+                check(each)
         given_ids = [run_id for each in configs if (run_id := each.get("run_id"))]
         if len({*given_ids}) < len(given_ids):
             reason = "is the same for several inputs; pass a list of one an input."

@@ -96,18 +96,23 @@ async def in_tasks(
         ]
     else:
         tasks = [asyncio.create_task(work()) for _ in range(most)]
-    if tasks:
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    await _until_one_fails(tasks)
     if failures:
         raise failures[0]
     if len(results) < len(numbered):
         raise asyncio.CancelledError
     return [results[position] for position in range(len(numbered))]
+
+
+async def _until_one_fails(tasks: Sequence[asyncio.Task[None]]) -> None:
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _FailedError(Exception):

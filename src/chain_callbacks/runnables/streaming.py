@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from itertools import chain
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ..dispatch.context import current, leave, to_thread
 from ..dispatch.delivery.portal import sweeper
@@ -36,7 +36,7 @@ class OwnedStream(Iterator[T]):
     def __init__(self, generator: Any) -> None:
         self._generator = generator
 
-    def __iter__(self) -> OwnedStream[T]:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
@@ -46,7 +46,7 @@ class OwnedStream(Iterator[T]):
         """End the stream: nothing more is pulled from upstream, and its runs end as closed."""
         self._generator.close()
 
-    def __enter__(self) -> OwnedStream[T]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -262,7 +262,7 @@ class _Chained(AsyncIterator[T]):
 
     async def __anext__(self) -> T:
         first, self._first = self._first, _DONE
-        return await anext(self._rest) if first is _DONE else first  # type: ignore[no-any-return]
+        return await anext(self._rest) if first is _DONE else first
 
 
 @contextlib.asynccontextmanager

@@ -88,7 +88,8 @@ class _Tracer:
         self.kind = kind
         # A partial, or an object that can be called, has no name of its own.
         kind_name = type(function).__name__
-        self.name = name or getattr(function, "__name__", kind_name)
+        own_name: str = getattr(function, "__name__", kind_name)
+        self.name = name or own_name
         path = getattr(function, "__qualname__", kind_name)
         self.id_path = (*function.__module__.split("."), path)
         self.signature = inspect.signature(function)

@@ -91,7 +91,7 @@ def test_error_that_climbs_a_tree_is_told_once_with_its_origin(
     handler = make_handler()
     with (
         pytest.raises(KeyError),
-        CallbackManager([handler]).run("chain", "RunnableSequence") as root,
+        CallbackManager([handler]).run("chain", "RunnableSequence", 1) as root,
         root.child.run("chat_model", "FakeListChatModel", [[]]),
     ):
         raise KeyError
@@ -104,7 +104,7 @@ def test_error_that_climbs_a_tree_is_told_once_with_its_origin(
 def test_nothing_is_told_of_what_recovered_or_was_cancelled(make_handler: Make, slack: Any) -> None:
     """A child's error that its root survives, an interrupt, a cancellation: no alert."""
     handler = make_handler()
-    with CallbackManager([handler]).run("chain", "job") as root:
+    with CallbackManager([handler]).run("chain", "job", 1) as root:
         with pytest.raises(ValueError, match="x"), root.child.run("tool", "step", "x"):
             raise ValueError("x")
         root.end("recovered")
@@ -120,7 +120,7 @@ def test_async_run_is_told_too(make_handler: Make, slack: Any) -> None:
     slack.answers.clear()
 
     async def job() -> None:
-        async with CallbackManager([handler]).run("chain", "job"):
+        async with CallbackManager([handler]).run("chain", "job", 1):
             raise KeyError
 
     with pytest.raises(KeyError):

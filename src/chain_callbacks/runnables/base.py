@@ -381,7 +381,7 @@ class Runnable(Generic[Input, Output]):
         if isinstance(stated, list | tuple):
             configs = [each or {} for each in stated]
         elif isinstance(ids, list | tuple):
-            configs = [{**stated, "run_id": each} for each in ids]  # type: ignore[typeddict-item]
+            configs = [cast("RunnableConfig", {**stated, "run_id": each}) for each in ids]
         else:
             check(stated)
             configs = [stated] * len(inputs)

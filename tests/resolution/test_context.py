@@ -120,7 +120,8 @@ def test_after_a_handler_the_run_is_as_before(heard):
 
     class Raising(BaseCallbackHandler):
         def on_chain_start(self, serialized, inputs, **kwargs):
-            raise ValueError("handler")
+            if serialized["name"] == "outer":
+                raise ValueError("handler")
 
     RunnableLambda(STEP.invoke, name="outer").invoke(1, {"callbacks": [Raising(), "a"]})
     STEP.invoke(1, {"callbacks": ["b"]})

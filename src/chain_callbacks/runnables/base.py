@@ -384,7 +384,7 @@ class Runnable(Generic[Input, Output]):
             configs = [cast("RunnableConfig", {**stated, "run_id": each}) for each in ids]
         else:
             check(stated)
-            configs = [stated] * len(inputs)
+            configs = [cast("RunnableConfig", stated)] * len(inputs)
         for each in configs:
             if each is not stated:
                 check(each)

@@ -47,17 +47,20 @@ class Policy(NamedTuple):
     """How a handler is listened to; a field that is None was not stated.
 
     *only* selects runs and events, *tags* the runs that carry one of them. A value that resets
-    (``only="all"``, ``tags="*"``) is stated and lets everything through.
+    (``only="all"``, ``tags="*"``) is stated and lets everything through. *by* has, for each field
+    that was stated, who did.
     """
 
     only: Only | None = None
     tags: frozenset[str] | None = None
+    by: tuple[tuple[str, str], ...] = ()
 
     def replaced(self, later: Policy) -> Policy:
         """Return this policy with what *later* states in its place."""
         return Policy(
             self.only if later.only is None else later.only,
             self.tags if later.tags is None else later.tags,
+            tuple({**dict(self.by), **dict(later.by)}.items()),
         )
 
     def __str__(self) -> str:
@@ -138,13 +141,13 @@ def parse_policy(values: Mapping[str, str], *, source: str) -> Policy:
     stated = {}
     for name, value in values.items():
         if name not in _PARSERS:
-            raise InvalidPolicyError(policy=name, value=value, source=source, valid=POLICIES)
+            raise InvalidPolicyError(policy="policy", value=name, source=source, valid=POLICIES)
         if not isinstance(value, str):
             raise InvalidPolicyError(
                 policy=name, value=repr(value), source=source, valid=("a text, joined by '+'",)
             )
         stated[name] = _PARSERS[name](value, source)
-    return Policy(**stated)
+    return Policy(**stated, by=tuple((name, source) for name in stated))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

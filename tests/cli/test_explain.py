@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from chain_callbacks import BaseCallbackHandler, register
+from chain_callbacks import BaseCallbackHandler, explain, register
 from chain_callbacks.cli import main
+from chain_callbacks.runnables import RunnableLambda
 
 
 class Quiet(BaseCallbackHandler):
@@ -85,11 +86,48 @@ def test_explain_as_json_has_the_documented_schema(capsys, monkeypatch):
         "status": "removed",
         "reason": 'by config["callbacks"][1]',
         "policy": "",
+        "stated_by": [],
         "distribution": None,
         "version": None,
         "events": [],
+        "delivered": 0,
+        "failed": 0,
     }
     assert (second["status"], second["text"]) == ("removes", "-one")
+
+
+def test_explain_says_who_stated_a_policy(capsys, monkeypatch):
+    """Below the line of an entry stands where its policy comes from."""
+    register("one", Quiet)
+    monkeypatch.setenv("CHAIN_CALLBACKS_ONE__ONLY", "errors+roots")
+
+    assert main(["explain", "one"]) == 0
+
+    assert capsys.readouterr().out == (
+        "#   entry  status  asked for by            from  policy             events\n"
+        '#1  one    active  config["callbacks"][0]  -     only=errors+roots  1\n'
+        "    only=errors+roots by CHAIN_CALLBACKS_ONE__ONLY\n"
+    )
+
+
+def test_explain_counts_what_a_handler_was_told_of():
+    """Asked inside a process, it has how often a handler was told and how often it failed."""
+
+    class Failing:
+        def on_chain_start(self, serialized, inputs, **kwargs):
+            if inputs == 2:
+                raise ValueError
+
+        def on_chain_end(self, outputs, **kwargs):
+            pass
+
+    register("one", Failing)
+    step = RunnableLambda(abs, callbacks=["one"])
+    for value in (1, 2, 3):
+        step.invoke(value)
+
+    (row,) = explain(step).as_data()
+    assert (row["delivered"], row["failed"]) == (5, 1)
 
 
 def test_explain_imports_only_what_is_named(capsys, fake_distribution):

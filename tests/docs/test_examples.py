@@ -228,6 +228,33 @@ def test_pages_install_only_what_there_is():
                 assert is_folder or word in {"-e", "nox", *known}, f"{name(page)}: {word}"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(b.file == "pyproject.toml" for b in blocks_of(page))],
+    ids=name,
+)
+def test_plugins_of_a_page_pack_the_module_they_point_to(page):
+    """A wheel that is built as the page says has the module of its entry point in it."""
+    for each in blocks_of(page):
+        if each.file == "pyproject.toml":
+            data = tomllib.loads(each.source)
+            tools = data["tool"]
+            packed = {
+                *tools.get("setuptools", {}).get("py-modules", ()),
+                *(
+                    Path(path).stem
+                    for path in tools.get("hatch", {})
+                    .get("build", {})
+                    .get("targets", {})
+                    .get("wheel", {})
+                    .get("only-include", ())
+                ),
+            }
+            values = data["project"]["entry-points"]["chain_callbacks"].values()
+
+            assert {value.partition(":")[0] for value in values} <= packed
+
+
 def test_readme_has_the_two_commands_that_ci_runs():
     """The commands a newcomer copies are those that are tried in a fresh environment."""
     shown = [each.source.strip() for each in blocks_of(ROOT / "README.md") if each.language == "sh"]

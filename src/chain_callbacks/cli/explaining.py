@@ -14,9 +14,12 @@ line of the table, not an error: the exit code is 0.
                                         # refused, denied
         "reason": "",                   # why, where the status needs one
         "policy": "",                   # such as "only=errors"
+        "stated_by": [],                # such as "only=errors by CHAIN_CALLBACKS_SLACK__ONLY"
         "distribution": "chain-callbacks-slack",  # null where none offers it, or none was asked
         "version": "0.1.0",                       # the same
-        "events": ["on_chain_error"]    # what it listens to; empty unless it is active
+        "events": ["on_chain_error"],   # what it listens to; empty unless it is active
+        "delivered": 0,                 # how often it was told in this process, and
+        "failed": 0                     # how often it failed in that: both 0 from outside
     }]}
 """
 

@@ -10,6 +10,16 @@ from ..policies import EVERYTHING, UNSTATED, Hearing, Policy
 from .sinks import Tell, build, build_record_sink, check
 
 
+class Counters:
+    """How often a handler was told of an event, and how often it failed in that."""
+
+    __slots__ = ("delivered", "failed")
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.failed = 0
+
+
 class Listener:
     """A handler with its key, its policies, and where it came from. Key and source are opaque.
 
@@ -17,7 +27,7 @@ class Listener:
     heard is what both let through.
     """
 
-    __slots__ = ("handler", "hearing", "key", "operator", "policy", "source")
+    __slots__ = ("counters", "handler", "hearing", "key", "operator", "policy", "source")
 
     def __init__(
         self,
@@ -27,8 +37,10 @@ class Listener:
         operator: Policy = UNSTATED,
         policy: Policy = UNSTATED,
         source: Any = None,
+        counters: Counters | None = None,
     ) -> None:
         self.key = key
+        self.counters = counters or Counters()
         self.handler = handler
         self.operator = operator
         self.policy = policy
@@ -48,9 +60,10 @@ class Sink:
     exception is meant to leave the run.
     """
 
-    __slots__ = ("event", "handler_name", "is_async", "raises", "tell")
+    __slots__ = ("counters", "event", "handler_name", "is_async", "raises", "tell")
 
     def __init__(self, listener: Listener, event: str, tell: Tell, *, is_async: bool) -> None:
+        self.counters = listener.counters
         self.event = event
         self.tell = tell
         self.is_async = is_async

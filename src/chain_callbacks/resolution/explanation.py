@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from ..dispatch.routes import Counters
 from ..policies import UNSTATED, Policy
 from .provenance import Provenance
 
@@ -35,6 +36,7 @@ class Row:
     events: tuple[str, ...] = ()
     reason: str = ""
     merged_into: Row | None = None
+    counters: Counters | None = None
 
 
 def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -49,11 +51,23 @@ def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "status": row.status,
             "reason": _reason(row, numbers),
             "policy": " ".join(filter(None, (str(row.operator), str(row.policy)))),
+            "stated_by": _stated_by(row),
             "distribution": row.provenance.distribution,
             "version": row.provenance.version,
             "events": list(row.events),
+            "delivered": row.counters.delivered if row.counters else 0,
+            "failed": row.counters.failed if row.counters else 0,
         }
         for number, row in enumerate(rows, start=1)
+    ]
+
+
+def _stated_by(row: Row) -> list[str]:
+    """Return who stated each policy: the operator's variable, or the place in code."""
+    stated = [(row.operator, name, source) for name, source in row.operator.by]
+    stated += [(row.policy, name, f"{source} in {row.source}") for name, source in row.policy.by]
+    return [
+        f"{Policy(**{name: getattr(policy, name)})} by {source}" for policy, name, source in stated
     ]
 
 
@@ -72,6 +86,8 @@ def table(rows: Sequence[Row]) -> str:
     if not rows:
         return "No handler is attached."
     found = describe(rows)
+    # Inside a program that has run something: how often each was told, and failed.
+    has_counts = any(each["delivered"] or each["failed"] for each in found)
     lines = [
         (
             f"#{each['number']}",
@@ -81,16 +97,21 @@ def table(rows: Sequence[Row]) -> str:
             " ".join(filter(None, (each["distribution"], each["version"]))) or "-",
             each["policy"] or "-",
             str(len(each["events"])) if each["events"] else "-",
+            *((str(each["delivered"]), str(each["failed"])) if has_counts else ()),
         )
         for each in found
     ]
-    head = ("#", "entry", "status", "asked for by", "from", "policy", "events")
+    head: tuple[str, ...] = ("#", "entry", "status", "asked for by", "from", "policy", "events")
+    if has_counts:
+        head = (*head, "told", "failed")
     first, *rest = aligned(head, lines).splitlines()
     shown = [first]
     for each, line in zip(found, rest, strict=True):
         shown.append(line)
         if each["reason"] and not _is_short(each):
             shown.extend(_below(each["reason"]))
+        for stated in each["stated_by"]:
+            shown.extend(_below(stated))
     return "\n".join(shown)
 
 

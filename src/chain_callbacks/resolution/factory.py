@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery.portal import portal
+from ..dispatch.routes import Counters
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
@@ -48,11 +49,12 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A handler that was made, the policy of the operator's settings, and where it comes from."""
+    """A handler that was made, the operator's policy for it, its origin and its counts."""
 
     handler: object = field(repr=False)  # What a traceback shows of it may be its settings.
     operator: Policy
     provenance: Provenance
+    counters: Counters = field(default_factory=Counters)
 
 
 _registered: dict[str, Callable[..., Any]] = {}

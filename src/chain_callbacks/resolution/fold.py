@@ -249,6 +249,7 @@ def _make(state: _Fold) -> None:
         result = made[slot.key]
         if isinstance(result, factory.Live):
             slot.handler, slot.operator = result.handler, result.operator
+            slot.counters = slot.row.counters = result.counters
             slot.origin = slot.origin._replace(provenance=result.provenance)
             slot.row.provenance = result.provenance
             slot.row.operator = result.operator

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..dispatch.routes import Listener
+from ..dispatch.routes import Counters, Listener
 from ..dispatch.sinks import events_of
 from ..policies import UNSTATED, Policy
 from .explanation import Row
@@ -35,6 +35,7 @@ class Slot:
     origin: Origin
     row: Row
     listener: Listener | None = None
+    counters: Counters | None = None
     is_required: bool = False
 
     def as_listener(self) -> Listener:
@@ -47,6 +48,7 @@ class Slot:
             operator=self.operator,
             policy=self.policy,
             source=self.origin,
+            counters=self.counters,
         )
 
 
@@ -74,6 +76,7 @@ def slot_of(listener: Listener, row: Row) -> Slot:
         listener.source or Origin(row.text, row.source),
         row,
         listener,
+        listener.counters,
     )
 
 
@@ -90,4 +93,5 @@ def row_of(listener: Listener) -> Row:
         operator=listener.operator,
         provenance=origin.provenance if isinstance(origin, Origin) else NOWHERE,
         events=events_of(listener.handler),
+        counters=listener.counters,
     )

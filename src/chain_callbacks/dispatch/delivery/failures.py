@@ -31,6 +31,7 @@ def note(sink: Sink, error: BaseException, leaving: BaseException | None) -> Bas
         return leaving if isinstance(leaving, _PASSES_THROUGH) else error
     if sink.raises:
         return leaving or error
+    sink.counters.failed += 1
     name = sink.handler_name
     with _lock:
         _failed[name] += 1

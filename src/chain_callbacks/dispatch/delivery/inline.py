@@ -86,6 +86,8 @@ def _tell_sync(
                 # A lambda or a partial may return a coroutine without being marked as one.
                 if result is not None and isawaitable(result):
                     unawaited = [*(unawaited or ()), (sink, result)]
+                else:
+                    sink.counters.delivered += 1
     finally:
         current.reset(token)
     if leaving is not None:
@@ -102,6 +104,7 @@ def _telling(
             result = sink.tell(run, arguments, keywords)
             if result is not None and isawaitable(result):
                 yield result
+            sink.counters.delivered += 1
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -115,6 +118,7 @@ def _finishing(unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
     for sink, awaitable in unawaited:
         try:
             yield awaitable
+            sink.counters.delivered += 1
         except GeneratorExit:
             raise
         except BaseException as error:

@@ -158,9 +158,11 @@ class BrokenPluginError(ChainCallbacksError):
         version: str | None = None,
         location: str | None = None,
     ) -> None:
-        where = f"{distribution} {version or ''}".strip() if distribution else "registered by hand"
+        origin = "It was registered by hand"
+        if distribution:
+            origin = f"It comes from {distribution} {version or ''}".rstrip()
         super().__init__(
-            f"The handler {name!r} cannot be used: {reason}. It comes from {where}"
+            f"The handler {name!r} cannot be used: {reason}. {origin}"
             + (f" ({location})" if location else "")
             + f"; {source} asks for it. Mend or uninstall it, or take the name out.",
             name=name,

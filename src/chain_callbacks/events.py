@@ -258,9 +258,12 @@ def on_resume(event: Any) -> None:
 
 
 class RunKind:
-    """What makes up a run of one type: how it starts, and the two ways in which it ends."""
+    """What makes up a run of one type: how it starts, and the two ways in which it ends.
 
-    __slots__ = ("end", "error", "run_type", "start")
+    *own* has the rows that runs of this type issue in the place of the table's.
+    """
+
+    __slots__ = ("end", "error", "own", "run_type", "start")
 
     def __init__(
         self,
@@ -268,8 +271,10 @@ class RunKind:
         start: EventSpec[...],
         end: EventSpec[...],
         error: EventSpec[...],
+        *own: EventSpec[...],
     ) -> None:
         self.run_type: RunType = run_type
+        self.own = {EVENTS[spec.name]: spec for spec in own}
         self.start, self.end, self.error = start, end, error
 
     def __repr__(self) -> str:
@@ -292,6 +297,7 @@ KINDS: Final[dict[RunType, RunKind]] = {
             on_chat_model_start.silenced_by(*_CHAT_FLAGS),
             on_llm_end.silenced_by(*_CHAT_FLAGS),
             on_llm_error.silenced_by(*_CHAT_FLAGS),
+            on_llm_new_token.silenced_by(*_CHAT_FLAGS),
         ),
         RunKind("tool", on_tool_start, on_tool_end, on_tool_error),
         RunKind("retriever", on_retriever_start, on_retriever_end, on_retriever_error),

@@ -146,6 +146,6 @@ def test_test_of_a_handler_that_cannot_be_made_says_why(capsys, fake_distributio
     assert main(["test", "acme"]) == 1
 
     assert capsys.readouterr().out == (
-        "acme: acme: CHAIN_CALLBACKS_ACME__TOKEN is not set. chain-callbacks test asks for it. "
+        "acme: CHAIN_CALLBACKS_ACME__TOKEN is not set. chain-callbacks test asks for it. "
         "Set what is missing, or take the name out.\n"
     )

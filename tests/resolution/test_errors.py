@@ -73,7 +73,7 @@ CASES = [
     ),
     (
         errors.BrokenPluginError(name="x", source="s", reason="r"),
-        ("The handler 'x' cannot be used: r. It comes from registered by hand; s asks for it. "
+        ("The handler 'x' cannot be used: r. It was registered by hand; s asks for it. "
         "Mend or uninstall it, or take the name out."),
         errors.ChainCallbacksError,
     ),

@@ -386,3 +386,24 @@ def test_a_sequence_closes_all_its_steps(recorder: RecordingHandler) -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert closed == ["c", "b", "a"]
+
+
+def test_handler_that_ignores_chat_models_hears_none_of_their_tokens():
+    """The flag silences the whole run of a chat model: its start, its tokens and its end."""
+    heard = []
+
+    class Handler(BaseCallbackHandler):
+        ignore_chat_model = True
+
+        def on_chat_model_start(self, serialized, messages, **kwargs):
+            heard.append("start")
+
+        def on_llm_new_token(self, token, **kwargs):
+            heard.append(token)
+
+        def on_llm_end(self, response, **kwargs):
+            heard.append("end")
+
+    list(FakeListChatModel(["two words"]).stream("hello", {"callbacks": [Handler()]}))
+
+    assert heard == []

@@ -73,7 +73,8 @@ def run(arguments: Namespace) -> int:
         say(f"{key} was told of {', '.join(told)} and reported no failure.")
     else:
         for sentence in heard.sentences:
-            say(f"{key}: {one_line(sentence)}")
+            is_named = sentence.startswith(f"{key}:")
+            say(one_line(sentence if is_named else f"{key}: {sentence}"))
     return 0 if is_delivered else 1
 
 

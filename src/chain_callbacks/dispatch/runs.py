@@ -302,7 +302,7 @@ class Run:
             self.end(*arguments, keywords=keywords)
         elif spec.phase == "error":
             self.fail(*arguments, keywords=keywords)
-        elif route := self._routes[spec]:
+        elif route := self._routes[self.kind.own.get(spec, spec)]:
             inline.tell(route, self, arguments, keywords)
 
     async def atell(
@@ -316,7 +316,7 @@ class Run:
             await self.aend(*arguments, keywords=keywords)
         elif spec.phase == "error":
             await self.afail(*arguments, keywords=keywords)
-        elif route := self._routes[spec]:
+        elif route := self._routes[self.kind.own.get(spec, spec)]:
             await inline.atell(route, self, arguments, keywords)
 
     def _begin(self) -> Route:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 from ..dispatch.context import current, leave, to_thread
 from ..dispatch.manager import CallbackManager
@@ -396,8 +396,14 @@ class Runnable(Generic[Input, Output]):
 
     # How it is composed.
 
+    @overload
+    def __or__(self, other: Runnable[Any, Other]) -> RunnableSequence[Input, Other]: ...
+    @overload
+    def __or__(self, other: Mapping[str, Any]) -> RunnableSequence[Input, dict[str, Any]]: ...
+    @overload
+    def __or__(self, other: Callable[..., Any]) -> RunnableSequence[Input, Any]: ...
     def __or__(
-        self, other: Runnable[Any, Other] | Callable[..., Any] | Mapping[str, Any]
+        self, other: Runnable[Any, Any] | Callable[..., Any] | Mapping[str, Any]
     ) -> RunnableSequence[Input, Any]:
         from .composition import RunnableSequence
 

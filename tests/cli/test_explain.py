@@ -70,6 +70,16 @@ def test_explain_says_why_a_plugin_is_broken(capsys, fake_distribution):
     )
 
 
+def test_explain_lets_no_escape_of_a_plugin_reach_the_terminal(capsys, fake_distribution):
+    """What a plugin's exception says is written out."""
+    poison = {"poison.py": "raise RuntimeError('\\x1b[31mred')"}
+    fake_distribution("evil", "1", {"evil": "poison:Handler"}, poison)
+
+    assert main(["explain", "evil"]) == 0
+
+    assert "RuntimeError: \\x1b[31mred\n" in capsys.readouterr().out
+
+
 def test_explain_as_json_has_the_documented_schema(capsys, monkeypatch):
     """The object that machines read has these keys."""
     register("one", Quiet)

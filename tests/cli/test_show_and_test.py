@@ -91,6 +91,16 @@ def test_show_of_an_unknown_handler_is_one_sentence(capsys):
     )
 
 
+def test_show_of_a_handler_whose_settings_cannot_be_read_is_one_sentence(capsys, fake_distribution):
+    """A model that is not there is said, and the exit code is 2."""
+    module = "class Handler:\n    settings_model = 'nowhere:Settings'\n    on_text = print\n"
+    fake_distribution("acme-handlers", "2.0", {"acme": "lost:Handler"}, {"lost.py": module})
+
+    assert main(["show", "acme"]) == 2
+
+    assert "ModuleNotFoundError: No module named 'nowhere'" in capsys.readouterr().err
+
+
 def test_test_sends_one_marked_failing_run(capsys):
     """A handler that listens to errors is told of one, in a run that is marked as a test."""
     told = []

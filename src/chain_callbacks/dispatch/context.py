@@ -62,7 +62,15 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     The thread works in a copy of the caller's context, so runs that start there are children of
     the current run.
     """
-    return await asyncio.to_thread(function, *args, **kwargs)
+
+    def call() -> T:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            # A future cannot hold one, and would never be done.
+            raise RuntimeError("a function raised StopIteration in a thread") from error
+
+    return await asyncio.to_thread(call)
 
 
 def submit(

@@ -190,7 +190,12 @@ class Run:
     @property
     def path(self) -> tuple[str, ...]:
         """The names of the runs from the root to this one."""
-        return (self.name,) if self.parent is None else (*self.parent.path, self.name)
+        names = [self.name]
+        run = self.parent
+        while run is not None:
+            names.append(run.name)
+            run = run.parent
+        return tuple(reversed(names))
 
     @property
     def started(self) -> datetime | None:
@@ -347,7 +352,10 @@ class Run:
         return route
 
     def _trace(self, error: BaseException) -> None:
-        trail: _Trail | None = getattr(error, _STAMP, None)
+        trail: _Trail | None = None
+        # Whatever the exception does to those who ask it for something: it is not ours to fail by.
+        with contextlib.suppress(Exception):
+            trail = getattr(error, _STAMP, None)
         if trail is None or trail.root_id != self.root_id:
             trail = _Trail(self)
             self.is_origin = True

@@ -8,6 +8,7 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
+from weakref import WeakSet
 
 from ..events import on_custom_event, on_llm_end, on_retry
 from .lines import Line, LineHandler
@@ -64,6 +65,19 @@ class _Tree:
         self.is_named = False
 
 
+_handlers: WeakSet[ConsoleHandler] = WeakSet()
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may hold a lock, and it is not here to let go of it.
+    for handler in _handlers:
+        handler._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class ConsoleHandler(LineHandler):
     """Prints runs as a tree on stderr, with durations, token usage and errors.
 
@@ -86,6 +100,7 @@ class ConsoleHandler(LineHandler):
         self._trees: dict[UUID, _Tree] = {}
         self._open_runs = 0
         self._lock = threading.Lock()
+        _handlers.add(self)
         # The first is told by the tool run that follows, the second by the end of the agent's run.
         self.mute("on_agent_action", "on_agent_finish")
         if not self._payloads:

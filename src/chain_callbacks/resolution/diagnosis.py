@@ -69,7 +69,8 @@ def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
     """Return what there is to say about the configuration as it is now.
 
     Each plugin that is named is imported in an interpreter of its own first, for *timeout*
-    seconds at most, so that one that hangs is found and hangs nobody. Nothing raises.
+    seconds at most, so that one that hangs, or ends the process, is found and harms nobody.
+    Nothing raises.
     """
     log = logging.getLogger("chain_callbacks")
     was_disabled, log.disabled = log.disabled, True  # All of it stands in what is returned.
@@ -96,19 +97,15 @@ def _findings(timeout: float) -> Iterator[Finding]:
         return
     if not any(text.strip() for text, _ in word.names) and not word.require:
         yield Finding(env.NAMES, "note", "no handler is named", f"set {env.NAMES}=structlog")
-    times: dict[str, float | None] = {}
+    times: dict[str, float | str] = {}
     for candidate in _named_candidates():
         times[candidate.value] = _import_time(candidate, timeout)
-    hanging = {
-        value: f"importing it did not end within {timeout:g} s"
-        for value, seconds in times.items()
-        if seconds is None
-    }
-    plugins.refused.update(hanging)
+    harmful = {value: why for value, why in times.items() if isinstance(why, str)}
+    plugins.refused.update(harmful)
     try:
         yield from _resolved(times)
     finally:
-        for value in hanging:
+        for value in harmful:
             del plugins.refused[value]
 
 
@@ -165,14 +162,16 @@ begin = time.perf_counter()
 sys.path[:] = {path!r}
 try:
     __import__({module!r})
+except KeyboardInterrupt:
+    sys.exit("KeyboardInterrupt")
 except BaseException:
     pass
 print(time.perf_counter() - begin)
 """
 
 
-def _import_time(candidate: Candidate, timeout: float) -> float | None:
-    """Return the seconds that a fresh interpreter takes to import it; None if it does not end."""
+def _import_time(candidate: Candidate, timeout: float) -> float | str:
+    """Return the seconds that a fresh interpreter takes to import it, or why it must not be."""
     program = _PROBE.format(path=sys.path, module=candidate.entry_point.module)
     try:
         probe = subprocess.run(  # noqa: S603  The program is ours.
@@ -185,14 +184,16 @@ def _import_time(candidate: Candidate, timeout: float) -> float | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return None
+        return f"importing it did not end within {timeout:g} s"
+    if probe.returncode < 0:
+        return f"importing it ended the interpreter by signal {-probe.returncode}"
     try:
         return float(probe.stdout.split()[-1])
-    except (IndexError, ValueError):  # The module ended the interpreter, or wrote without end.
-        return 0.0
+    except (IndexError, ValueError):  # It ended before what it should print last.
+        return f"importing it ended the interpreter with code {probe.returncode}"
 
 
-def _resolved(times: dict[str, float | None]) -> Iterator[Finding]:
+def _resolved(times: dict[str, float | str]) -> Iterator[Finding]:
     try:
         resolution = explain()
     except ChainCallbacksError as error:
@@ -202,7 +203,8 @@ def _resolved(times: dict[str, float | None]) -> Iterator[Finding]:
         yield _problem(problem)
     for row in resolution.rows:
         if row.status == "active":
-            seconds = times.get(row.provenance.value or "")
+            taken = times.get(row.provenance.value or "")
+            seconds = taken if isinstance(taken, float) else None
             yield Finding(
                 row.key,
                 "ok",

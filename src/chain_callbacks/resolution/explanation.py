@@ -120,9 +120,12 @@ def _is_short(row: dict[str, Any]) -> bool:
 
 
 def _below(reason: str) -> list[str]:
+    # Some of it was written by whoever made the plugin: nothing in it moves a cursor.
+    words = " ".join(reason.split())
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
     # A path or a variable is copied from here: nothing is broken but at a blank.
     return textwrap.wrap(
-        " ".join(reason.split()),
+        text,
         width=_WIDTH,
         initial_indent=_INDENT,
         subsequent_indent=_INDENT,

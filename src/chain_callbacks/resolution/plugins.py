@@ -182,8 +182,11 @@ def broken(candidate: Candidate, source: str, reason: str) -> BrokenPluginError:
 
 
 def describe(error: BaseException) -> str:
-    """Return the class and the first line of what *error* says."""
-    lines = str(error).strip().splitlines()
+    """Return the class and the first line of what *error* says, if it can say anything."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:
+        lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from ..dispatch.sinks import events_of
+from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES
 from . import environment as env
@@ -15,6 +16,7 @@ from . import factory
 from .given import Given, model_of
 from .names import DEFAULT_INSTANCE, parse_entry
 from .operator import operator
+from .plugins import describe
 from .provenance import Provenance
 
 _ASKING: Final = "chain-callbacks show"
@@ -69,13 +71,27 @@ def show(name: str) -> Shown:
     provider, provenance = factory.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
     given = Given(key.name, instance)
-    model = model_of(provider)
-    fields: dict[str, Any] = {} if model is None else model.model_fields
+    reason: str | None = None
+    try:
+        model = model_of(provider)
+        fields: dict[str, Any] = {} if model is None else dict(model.model_fields)
+        sends_to, events = getattr(provider, "sends_to", None), _events(provider)
+    except Exception as error:
+        reason = f"its settings or events cannot be read: {describe(error)}"
+    if reason is not None:
+        raise BrokenPluginError(
+            name=str(key),
+            source=_ASKING,
+            reason=reason,
+            distribution=provenance.distribution,
+            version=provenance.version,
+            location=provenance.location,
+        )
     return Shown(
         name=str(key),
         provenance=provenance,
-        sends_to=getattr(provider, "sends_to", None),
-        events=_events(provider),
+        sends_to=sends_to,
+        events=events,
         settings=(
             *(_setting(field, info, given) for field, info in fields.items()),
             *(_policy(policy, given) for policy in POLICIES),

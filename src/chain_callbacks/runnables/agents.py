@@ -14,6 +14,7 @@ from .base import Runnable
 from .chunks import combined
 from .composition import child
 from .config import DEFAULT_RECURSION_LIMIT, limits_here
+from .inner import aclosed_after
 from .messages import (
     AIMessage,
     BaseMessage,
@@ -201,8 +202,8 @@ class Agent(Runnable[Any, dict[str, list[BaseMessage]]]):
         result: Any = None
         while (step := _next(work, result)) is not None:
             if isinstance(step, _AskModel):
-                flow = self.model.astream(step.messages, None, **kwargs)
-                result = message_chunk_to_message(combined([chunk async for chunk in flow]))
+                async with aclosed_after(self.model.astream(step.messages, None, **kwargs)) as flow:
+                    result = message_chunk_to_message(combined([chunk async for chunk in flow]))
                 yield {"messages": [result]}
             else:
                 result = await self._ause_all(step, run)

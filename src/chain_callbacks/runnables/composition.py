@@ -17,7 +17,8 @@ from . import concurrency
 from .base import Input, Output, Runnable, coerced
 from .chunks import Whole
 from .config import RunnableConfig, limits_here
-from .streaming import aclosed_after, closed_after
+from .inner import aclosed_after
+from .streaming import closed_after
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class RunnableSequence(Runnable[Input, Output]):
         async with contextlib.AsyncExitStack() as stack:
             for number, step in enumerate(self.steps, start=1):
                 flow = step.atransform(flow, child(run, f"seq:step:{number}"), **kwargs)
-                await stack.enter_async_context(aclosed_after(flow))
+                flow = await stack.enter_async_context(aclosed_after(flow))
                 kwargs = {}
             async for chunk in flow:
                 yield chunk
@@ -181,8 +182,8 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
             pending[asyncio.create_task(_anext(flows[key]))] = key
 
         async with contextlib.AsyncExitStack() as stack:
-            for flow in flows.values():
-                await stack.enter_async_context(aclosed_after(flow))
+            for key, flow in flows.items():
+                flows[key] = await stack.enter_async_context(aclosed_after(flow))
             try:
                 for key in flows:
                     pull(key)

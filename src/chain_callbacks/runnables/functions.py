@@ -13,7 +13,8 @@ from .base import Input, Output, Runnable, asked_by, given
 from .chunks import combined
 from .composition import RunnableParallel
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig, limits_here
-from .streaming import aclosed_after, stepped
+from .inner import aclosed_after
+from .streaming import stepped
 
 
 class RunnableLambda(Runnable[Input, Output]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from ..dispatch.sinks import NO_KEYWORDS
 from ..events import KINDS, RunKind
 from .base import Runnable
 from .chunks import combined, reported
+from .inner import aclosed_after
 from .messages import (
     AIMessage,
     AIMessageChunk,
@@ -22,7 +22,7 @@ from .messages import (
     message_chunk_to_message,
 )
 from .outputs import ChatGeneration, ChatGenerationChunk, LLMResult
-from .streaming import aclosed_after, closed_after, stepped
+from .streaming import closed_after, stepped
 
 
 class BaseChatModel(Runnable[Any, AIMessage]):
@@ -50,7 +50,7 @@ class BaseChatModel(Runnable[Any, AIMessage]):
         if type(self)._stream is BaseChatModel._stream:
             yield _as_chunk(await self._agenerate(messages, **kwargs))
             return
-        async with aclosing(stepped(self._stream(messages, **kwargs))) as flow:
+        async with aclosed_after(stepped(self._stream(messages, **kwargs))) as flow:
             async for chunk in flow:
                 yield chunk
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from itertools import chain
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from weakref import WeakSet
 
 from ..dispatch.context import current, leave, to_thread
+from ..dispatch.delivery.failures import log
 from ..dispatch.delivery.portal import sweeper
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
 from .chunks import Whole, combined, reported
+from .inner import aclosed_after, inside
 
 if TYPE_CHECKING:
     from .base import Runnable
@@ -24,6 +28,20 @@ T = TypeVar("T")
 _DONE: Final = object()
 
 
+_open: WeakSet[OwnedStream[Any]] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the streams that are still held when the interpreter ends: later no thread can start."""
+    for stream in tuple(_open):
+        if stream._generator.gi_suspended:
+            try:
+                stream.close()
+            except BaseException as error:
+                log.warning("A stream failed to close at exit.", exc_info=error)
+
+
 class OwnedStream(Iterator[T]):
     """The iterator that a caller holds: closing it, or losing it, ends the runs behind it.
 
@@ -31,10 +49,11 @@ class OwnedStream(Iterator[T]):
     lock may be held, and a handler may want it.
     """
 
-    __slots__ = ("_generator",)
+    __slots__ = ("__weakref__", "_generator")
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
+        _open.add(self)
 
     def __iter__(self) -> Self:
         return self
@@ -94,11 +113,11 @@ def within(manager: CallbackManager, chunks: Iterator[T]) -> Iterator[T]:
 
 async def awithin(manager: CallbackManager, chunks: AsyncIterator[T]) -> AsyncIterator[T]:
     """Give *chunks*, each made with *manager* in the context."""
-    async with contextlib.aclosing(chunks):  # type: ignore[type-var]
+    async with aclosed_after(chunks) as flow:
         while True:
             token = current.set(manager)
             try:
-                chunk: Any = await anext(chunks, _DONE)
+                chunk: Any = await anext(flow, _DONE)
             finally:
                 leave(token)
             if chunk is _DONE:
@@ -203,7 +222,7 @@ async def arun_stream(
     try:
         source, known = await _abegin(runnable, chunks)
         await runnable._astart(run, known, kwargs)
-        flow = runnable._aflow(source, kwargs, run)
+        flow = inside(runnable._aflow(source, kwargs, run))
         while True:
             run.enter()
             try:
@@ -265,15 +284,6 @@ class _Chained(AsyncIterator[T]):
         return await anext(self._rest) if first is _DONE else first
 
 
-@contextlib.asynccontextmanager
-async def aclosed_after(chunks: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Close *chunks* on leaving: now, and not when the loop comes round to collected ones."""
-    try:
-        yield chunks
-    finally:
-        await _aclose(None, chunks)
-
-
 async def _aclose(run: Run | None, chunks: Any) -> None:
     close = getattr(chunks, "aclose", None)
     if close is None:
@@ -296,7 +306,7 @@ async def in_thread(
 ) -> AsyncIterator[Any]:
     """Give what a step that streams only synchronously makes, each chunk made in a thread."""
     whole: Any = Whole(combined([chunk async for chunk in chunks]))
-    async with contextlib.aclosing(stepped(runnable._flow(whole, kwargs, run))) as flow:
+    async with aclosed_after(stepped(runnable._flow(whole, kwargs, run))) as flow:
         async for chunk in flow:
             yield chunk
 
@@ -343,4 +353,6 @@ async def stepped(flow: Iterator[T]) -> AsyncGenerator[T, None]:
             yield chunk
     finally:
         if steps.leave():
-            await to_thread(_close, None, flow)
+            # Here and now: a loop that ends cancels closings before they begin, and one that then
+            # waits for anything is broken off by Python 3.11 where it waits.
+            _close(None, flow)

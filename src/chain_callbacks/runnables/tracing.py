@@ -16,6 +16,7 @@ from ..resolution.resolver import enter
 from ..resolution.sources import Attachments
 from .chunks import reported
 from .config import RunnableConfig, check
+from .inner import inside
 from .messages import AIMessage
 from .models import _result
 from .outputs import LLMResult
@@ -283,6 +284,7 @@ def _async_generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[
         inner = function(*args, **kwargs)
         if manager is None:
             return inner
+        inner = inside(inner)
         if manager.is_silent:
             return _astepping(manager, inner)
         run = tracer.run(manager)
@@ -302,7 +304,7 @@ async def _agenerating(
     keeps = run.hears(tracer.kind.end)
     try:
         await run.astart(*tracer.payload(run, args, kwargs))
-        flow = _astepping(run, inner, given if keeps else None)
+        flow = inside(_astepping(run, inner, given if keeps else None))
         step: Any = anext(flow)
         while True:
             try:

@@ -17,6 +17,7 @@ from .base import Input, Output, Runnable
 from .chunks import Whole, combined
 from .composition import child
 from .config import RunnableConfig, check, merged
+from .inner import aclosed_after, inside
 
 _DONE: Final = object()
 _LONGEST_PAUSE: Final = 60.0
@@ -248,7 +249,9 @@ class RunnableRetry(Runnable[Input, Output]):
         attempts = self._attempts()
         while True:
             attempts.number += 1
-            flow: Any = self.bound.atransform(Whole(input), _attempt(run, attempts), **kwargs)
+            flow: Any = inside(
+                self.bound.atransform(Whole(input), _attempt(run, attempts), **kwargs)
+            )
             try:
                 first = await anext(flow, _DONE)
             except BaseException as error:
@@ -258,7 +261,7 @@ class RunnableRetry(Runnable[Input, Output]):
             else:
                 break
             await _apause(run, state)
-        async with contextlib.aclosing(_arest(first, flow)) as rest:
+        async with aclosed_after(_arest(first, flow)) as rest:
             async for chunk in rest:
                 yield chunk
 
@@ -355,13 +358,13 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
         input = combined([chunk async for chunk in chunks])
         failure: BaseException | None = None
         for each in self.runnables:
-            flow: Any = each.atransform(Whole(input), _nested(run), **kwargs)
+            flow: Any = inside(each.atransform(Whole(input), _nested(run), **kwargs))
             try:
                 first = await anext(flow, _DONE)
             except self.exceptions_to_handle as error:
                 failure = failure or error
                 continue
-            async with contextlib.aclosing(_arest(first, flow)) as rest:
+            async with aclosed_after(_arest(first, flow)) as rest:
                 async for chunk in rest:
                     yield chunk
             return

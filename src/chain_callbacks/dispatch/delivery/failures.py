@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -66,3 +67,12 @@ def _summarise() -> None:
     for name, count in failures().items():
         if count > 1:
             log.warning("The handler %s failed %d times in all.", name, count)
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 Telling = Generator[Awaitable[Any], Any, None]
 
 
+class _Raised(Exception):  # noqa: N818  It never leaves this module.
+    """A ``GeneratorExit`` that a handler raised."""
+
+    def __init__(self, error: GeneratorExit) -> None:
+        super().__init__()
+        self.error = error
+
+
 def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for."""
     if route.has_async:
@@ -108,7 +116,7 @@ def _telling(
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error, leaving)
+            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
     if leaving is not None:
         raise leaving
 
@@ -122,7 +130,7 @@ def _finishing(unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error, leaving)
+            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
     if leaving is not None:
         raise leaving
 
@@ -135,6 +143,9 @@ def drive(telling: Telling) -> None:
         while True:
             try:
                 result = portal.run(awaitable)
+            except GeneratorExit as error:
+                # Thrown in as it is, it would be taken for the end of the generator itself.
+                awaitable = telling.throw(_Raised(error))
             except BaseException as error:
                 awaitable = telling.throw(error)
             else:

@@ -71,22 +71,17 @@ def show(name: str) -> Shown:
     provider, provenance = factory.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
     given = Given(key.name, instance)
-    reason: str | None = None
-    try:
-        model = model_of(provider)
-        fields: dict[str, Any] = {} if model is None else dict(model.model_fields)
-        sends_to, events = getattr(provider, "sends_to", None), _events(provider)
-    except Exception as error:
-        reason = f"its settings or events cannot be read: {describe(error)}"
-    if reason is not None:
+    facts = _facts(provider)
+    if isinstance(facts, str):
         raise BrokenPluginError(
             name=str(key),
             source=_ASKING,
-            reason=reason,
+            reason=facts,
             distribution=provenance.distribution,
             version=provenance.version,
             location=provenance.location,
         )
+    fields, sends_to, events = facts
     return Shown(
         name=str(key),
         provenance=provenance,
@@ -98,6 +93,16 @@ def show(name: str) -> Shown:
         ),
         instances=factory.instances_of(key.name),
     )
+
+
+def _facts(provider: Any) -> tuple[dict[str, Any], str | None, tuple[str, ...]] | str:
+    """Return the fields of its settings, where it sends data and its events, or why it cannot."""
+    try:
+        model = model_of(provider)
+        fields = {} if model is None else dict(model.model_fields)
+        return fields, getattr(provider, "sends_to", None), _events(provider)
+    except Exception as error:
+        return f"its settings or events cannot be read: {describe(error)}"
 
 
 def _events(provider: Any) -> tuple[str, ...]:

@@ -84,6 +84,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the peers, in one run; arguments go to `python -m benchmarks`."""
+    install(session, group="bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the demonstration, with the handlers named after `--`."""
     session.install(".")

@@ -17,6 +17,7 @@ import stevedore._cache
 
 from chain_callbacks import register, resolve
 from chain_callbacks.resolution import index
+from chain_callbacks.resolution.resolver import enter
 
 from .harness import Case
 
@@ -72,6 +73,7 @@ def _pluggy() -> int:
 def _stevedore() -> int:
     importlib.invalidate_caches()
     # A cache on disk is what it has and we have not: each scan is a first one.
+    stevedore.ExtensionManager.ENTRY_POINT_CACHE.clear()
     stevedore._cache._c._internal.clear()
     stevedore._cache._c._dir = tempfile.mkdtemp()
     manager = stevedore.ExtensionManager(index.GROUP, invoke_on_load=False)
@@ -120,6 +122,4 @@ _CONFIG = {"callbacks": ["benchmark"]}
 
 
 def _cached() -> bool:
-    from chain_callbacks.resolution.resolver import enter
-
     return enter(None, _CONFIG) is not None

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from .errors import did_you_mean
 from .events import EVENTS
+
+
+Content = Literal["full", "redacted", "none"]
+"""How much of a run's content a handler is shown: the run's own objects, copies in which secrets
+are masked, or facts alone."""
+
+Delivery = Literal["inline", "queued"]
+"""How a handler is told: where the event happens, or in order from a queue, by a worker."""
+
+OnError = Literal["log", "raise", "detach"]
+"""What a handler's exception does: it is logged and counted; it leaves the run; or it ends the
+handler's listening to the tree of runs in which it happened."""
 
 
 class EventRecord(Protocol):
@@ -38,8 +50,17 @@ class BaseCallbackHandler:
     sends_to: ClassVar[str | None] = None
     """Where what it is told goes, for people who decide on it: "stderr", "Slack"."""
 
+    content: ClassVar[Content | None] = None
+    """How much it is shown where no setting says so; None leaves it to who attached it."""
+
+    delivery: ClassVar[Delivery] = "inline"
+    """``queued`` for whatever touches a network or may be slow."""
+
+    on_error: ClassVar[OnError] = "log"
+    """What its exceptions do; ``raise`` is for a guard that may stop a run, and is never queued."""
+
     raise_error: bool = False
-    """Let an exception of this handler leave the run."""
+    """LangChain's name for ``on_error = "raise"``."""
     run_inline: bool = False
     """Accepted for LangChain's handlers; every handler here is called in the order of the list."""
 
@@ -55,15 +76,32 @@ class BaseCallbackHandler:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in vars(cls):
-            if name.startswith("on_") and name not in EVENTS and name != "on_event":
+            if name.startswith("on_") and name not in (*EVENTS, "on_event", "on_error"):
                 hint = did_you_mean(name, EVENTS)
                 warnings.warn(
                     f"{cls.__qualname__}.{name} is never called: there is no such event.{hint}",
                     stacklevel=2,
                 )
 
+    def deliver(self) -> float | None:
+        """Send what is held and due; return the seconds until more is, None where nothing is held.
+
+        Called on the worker thread of a queued handler: when its queue has run empty, and again
+        when the seconds it returned have passed. It may wait for a network, and must not sleep.
+        """
+        return None
+
+    def flush(self, timeout: float) -> Any:
+        """Send all that is held, due or not, within *timeout* seconds; the handler stays in use.
+
+        Called with nothing left in the handler's queue, at the end of the process too.
+        """
+
     def close(self) -> Any:
-        """Send what is still held and let go of what is open."""
+        """Let go of what is open; called once, after ``flush``, on a handler that a name made."""
+
+    def after_fork(self) -> Any:
+        """Forget, in a child process, what the parent will send, and make new locks."""
 
     def on_event(self, record: EventRecord, /) -> Any:
         """Receive every event as one frozen record: what an exporter wants."""

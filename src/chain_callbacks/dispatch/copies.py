@@ -1,0 +1,228 @@
+"""Copies of payloads for those who must not see, or change, the run's own: cut, then redacted.
+
+What a copy costs is bounded whatever it is a copy of: nothing is copied, scanned or counted that
+is not shown. Types are told by what a class is, never by what an object says of itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, time, timedelta, timezone
+from enum import Enum
+from itertools import islice
+from pathlib import PurePath
+from types import NoneType
+from typing import Any, Final
+from uuid import UUID
+
+from .redaction import MASK, Redactor
+from .stand_ins import emptied, fields_of, is_model, rebuilt, stand_in
+
+DEPTH: Final = 16
+"""How many containers and objects deep a copy goes."""
+ITEMS: Final = 200
+"""How many items of one container are copied."""
+NODES: Final = 5_000
+"""How many values a copy has in all."""
+TEXT: Final = 20_000
+"""How many characters of one text are scanned."""
+CHARACTERS: Final = 200_000
+"""How many characters of all texts together are scanned."""
+
+# At the end of what was scanned may stand a secret that the cut went through.
+_MARGIN: Final = 256
+
+_PLAIN: Final = frozenset(
+    {NoneType, bool, int, float, complex, range, UUID, datetime, date, time, timedelta, timezone}
+)
+# Known by name: whoever has one has paid for the import.
+_PLAIN_BY_NAME: Final = frozenset({("decimal", "Decimal"), ("fractions", "Fraction")})
+_SECRETS: Final = frozenset({"Secret", "SecretBytes", "SecretStr"})
+# A model's answer may be large; what it used is told all the same.
+_USAGE: Final = frozenset({"llm_output", "response_metadata", "token_usage", "usage_metadata"})
+_RESERVE: Final = 100
+_BODIES: Final = ("content", "page_content", "text")
+
+
+class Copier:
+    """Makes one redacted copy; the parts of one event share one, and so its bounds."""
+
+    def __init__(self, redactor: Redactor, *, nodes: int = NODES) -> None:
+        self._redactor = redactor
+        self._has_reserve = nodes == NODES
+        self._nodes = nodes
+        self._characters = CHARACTERS
+        self._path: set[int] = set()
+
+    def copy(self, value: Any) -> Any:
+        """Return *value* with secrets masked, sharing nothing with it that can be changed.
+
+        Raises:
+            BaseException: Whatever the redactor, or code of the payload, raises.
+        """
+        kind = type(value)
+        self._nodes -= 1
+        if kind in _PLAIN or (kind.__module__, kind.__qualname__) in _PLAIN_BY_NAME:
+            return value
+        if issubclass(kind, str) and not issubclass(kind, Enum):
+            return self.text(value)
+        if not _SECRETS.isdisjoint(base.__name__ for base in kind.__mro__):
+            return MASK
+        if issubclass(kind, Enum | PurePath):
+            return self._named(value)
+        if id(value) in self._path:
+            return "[cycle]"
+        if self._nodes < 0 or len(self._path) >= DEPTH:
+            return "… [cut]"
+        self._path.add(id(value))
+        try:
+            return self._copy(value, kind)
+        finally:
+            self._path.discard(id(value))
+
+    def text(self, value: str) -> str:
+        """Return a text cut to size, with its length said, and redacted."""
+        length = str.__len__(value)
+        limit = min(TEXT, self._characters)
+        if length <= limit:
+            self._characters -= length
+            return self._redact(str.__str__(value))
+        self._characters -= limit
+        start = ""
+        if limit > 2 * _MARGIN:
+            start = self._redact(str.__getitem__(value, slice(limit)))[:-_MARGIN]
+        return f"{start}… [cut, {length} characters]"
+
+    def error(self, error: BaseException) -> Exception:
+        """Return a stand-in for *error* with its text redacted."""
+        if type(error).__str__ not in _PLAIN_TEXTS:
+            return stand_in(error, self.text(str(error)))
+        # Its arguments may be large, and say what they are by their keys.
+        arguments = self.copy(error.args)
+        if len(arguments) == 1:
+            show = repr if isinstance(error, KeyError) else str
+            return stand_in(error, show(arguments[0]))
+        return stand_in(error, str(arguments or ""))
+
+    def _redact(self, text: str) -> str:
+        redacted = self._redactor.redact(text)
+        if type(redacted) is not str:
+            raise TypeError("A redactor's redact() returned something else than a text.")
+        return redacted
+
+    def _named(self, value: Enum | PurePath) -> Any:
+        # Neither can be changed: they pass unless there is something to hide.
+        inner = value.value if isinstance(value, Enum) else str(value)
+        if not isinstance(inner, str):
+            return value if type(inner) in _PLAIN else _withheld(type(value))
+        text = self.text(inner)
+        is_own = isinstance(value, Enum) or type(value).__module__.startswith("pathlib")
+        return value if is_own and text == inner else text
+
+    def _copy(self, value: Any, kind: type) -> Any:
+        if issubclass(kind, BaseException):
+            return self.error(value)
+        if issubclass(kind, dict | Mapping):
+            return self._mapping(value)
+        if issubclass(kind, list):
+            values, length = list.__getitem__(value, slice(ITEMS)), list.__len__(value)
+            return self._pair(values, length) or self._items(values, length)
+        if issubclass(kind, tuple):
+            return self._tuple(value, kind)
+        if issubclass(kind, set | frozenset):
+            return self._set(value, kind)
+        if issubclass(kind, deque):
+            return self._items(list(islice(value, ITEMS)), len(value))
+        fields = fields_of(value)
+        if fields is None:
+            return _withheld(kind)
+        extra = getattr(value, "__pydantic_extra__", None) if is_model(kind) else None
+        return rebuilt(
+            value,
+            {name: self._value(name, each) for name, each in fields.items()},
+            None if extra is None else self._mapping(extra),
+        )
+
+    def _value(self, key: str, value: Any) -> Any:
+        """Return a copy of what stands under *key*; a switch, or nothing at all, is no secret."""
+        if value is None or value is True or value is False or not self._redactor.hides(key):
+            if self._nodes <= 0 and self._has_reserve and key in _USAGE:
+                return Copier(self._redactor, nodes=_RESERVE).copy(value)
+            return self.copy(value)
+        self._nodes -= 1
+        return MASK
+
+    def _mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+        pairs = list(islice(value.items(), ITEMS))
+        # {"name": "Authorization", "value": ...}, as headers and variables are often written.
+        label = next(
+            (each for key, each in pairs if key in ("name", "key") and isinstance(each, str)), None
+        )
+        is_secret = label is not None and self._redactor.hides(label)
+        copy: dict[Any, Any] = {}
+        for key, each in pairs:
+            if self._nodes <= 0:
+                break
+            name = self._key(key)
+            if name in copy:
+                name = f"{name} ({len(copy)})"
+            if is_secret and key == "value":
+                copy[name] = MASK
+            elif isinstance(key, str):
+                copy[name] = self._value(key, each)
+            else:
+                copy[name] = self.copy(each)
+        if len(copy) < len(value):
+            copy["…"] = f"[cut, {len(value)} items]"
+        return copy
+
+    def _key(self, key: Any) -> Any:
+        copy = self.copy(key)
+        try:
+            hash(copy)
+        except TypeError:
+            return _withheld(type(key))
+        return copy
+
+    def _items(self, values: Collection[Any], length: int) -> list[Any]:
+        copies: list[Any] = []
+        for value in values:
+            if self._nodes <= 0:
+                break
+            copies.append(self.copy(value))
+        if len(copies) < length:
+            cut = f"… [cut, {length} items]"
+            # Who reads messages, or documents, need not expect a text among them.
+            like = emptied(copies[-1], **dict.fromkeys(_BODIES, cut)) if copies else None
+            copies.append(cut if like is None else like)
+        return copies
+
+    def _tuple(self, value: tuple[Any, ...], kind: Any) -> tuple[Any, ...]:
+        values = tuple.__getitem__(value, slice(ITEMS))
+        length = tuple.__len__(value)
+        names = getattr(kind, "_fields", None)
+        if isinstance(names, tuple) and len(names) == length == len(values):
+            pairs = zip(names, values, strict=True)
+            return tuple.__new__(kind, [self._value(name, each) for name, each in pairs])
+        return tuple(self._pair(values, length) or self._items(values, length))
+
+    def _pair(self, values: Sequence[Any], length: int) -> list[Any] | None:
+        # A header, as servers and clients have it.
+        if length != 2 or not isinstance(values[0], str):
+            return None
+        return [self.copy(values[0]), self._value(values[0], values[1])]
+
+    def _set(self, value: Any, kind: type) -> Any:
+        copies = self._items(list(islice(value, ITEMS)), len(value))
+        try:
+            return frozenset(copies) if issubclass(kind, frozenset) else set(copies)
+        except TypeError:
+            return copies
+
+
+_PLAIN_TEXTS: Final = (BaseException.__str__, KeyError.__str__)
+
+
+def _withheld(kind: type) -> str:
+    return f"[withheld: {kind.__module__}.{kind.__qualname__}]"

@@ -1,0 +1,270 @@
+"""What an event looks like to those who may not see all of it: facts alone, or secrets masked.
+
+``delivery.md``, "Privacy", has the rules. What a view is made of fails closed: whatever raises
+while it is made, the redactor or the payload's own code, withholds that argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice, repeat
+from typing import Any, Final
+
+from ..events import EventSpec
+from ..handler import Content
+from .copies import ITEMS, Copier
+from .redaction import Redactor
+from .stand_ins import emptied, future_of, stand_in
+
+log = logging.getLogger("chain_callbacks")
+
+WITHHELD: Final = "[withheld]"
+
+_LEVELS: Final[tuple[Content, ...]] = ("full", "redacted", "none")
+
+# What stands for an argument of which nothing is shown, in the shape that handlers expect;
+# of any other argument, None does.
+_NOTHING: Final[Mapping[str, Callable[[], Any]]] = {
+    "documents": list,
+    "embeddings": list,
+    "input_str": str,
+    "messages": lambda: [[]],
+    "prompts": lambda: [""],
+    "query": str,
+    "text": str,
+    "texts": list,
+    "token": str,
+}
+_IN_LISTS: Final[Mapping[str, Callable[[], Any]]] = {
+    "documents": lambda: [WITHHELD],
+    "messages": lambda: [[WITHHELD]],
+    "prompts": lambda: [WITHHELD],
+    "texts": lambda: [WITHHELD],
+}
+
+_COUNTS: Final = ("token_usage", "usage")
+_MODELS: Final = ("model_name", "model", "model_id")
+_LONGEST_NAME: Final = 200
+_ANSWERS: Final = 20
+
+_STRUCTURAL: Final = r"(?:seq:step|retry:attempt|tool:call):\d{1,9}|map:key:[^\r\n]{0,200}"
+
+
+def stricter(a: Content, b: Content) -> Content:
+    """Return which of two levels shows less."""
+    return b if _LEVELS.index(b) > _LEVELS.index(a) else a
+
+
+def view(
+    spec: EventSpec[...],
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    level: Content,
+    redactor: Redactor,
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Return the payload of an event as *level* shows it; at ``full`` the payload itself.
+
+    Below ``full`` nothing that can be changed is shared with the payload. An argument that the
+    event's row does not name is content. It never raises, but for a ``KeyboardInterrupt``.
+    """
+    if level == "full":
+        return arguments, keywords
+    copier = None if level == "none" else Copier(redactor)
+    names = chain(spec.positional, repeat(""))
+    return (
+        tuple(_seen(spec, *pair, copier) for pair in zip(names, arguments, strict=False)),
+        {name: _seen(spec, name, value, copier) for name, value in keywords.items()},
+    )
+
+
+def run_view(
+    tags: Iterable[str], metadata: Mapping[str, Any], level: Content, redactor: Redactor
+) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """Return the tags and the metadata of a run as *level* shows them.
+
+    The tags that say where in a composition a run stands are facts; the key of ``map:key:K`` is
+    redacted all the same, since a program may make its keys of its data.
+    """
+    if level == "full":
+        return tuple(tags), metadata
+    copier = Copier(redactor)
+    kept = [tag for tag in tags if level == "redacted" or _is_structural(tag)]
+    seen_tags = _closed(lambda: copier.copy(tuple(kept)), lambda: (WITHHELD,))
+    if level == "none":
+        return seen_tags, {}
+    return seen_tags, _closed(lambda: copier.copy(metadata), lambda: {"metadata": WITHHELD})
+
+
+@lru_cache(maxsize=1)
+def _structural() -> re.Pattern[str]:
+    return re.compile(_STRUCTURAL)
+
+
+def _is_structural(tag: object) -> bool:
+    return isinstance(tag, str) and _structural().fullmatch(tag) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryView:
+    """What a handler below ``full`` gets for the state of a retry: the facts of it.
+
+    *outcome* is a finished future that holds a stand-in for the error.
+    """
+
+    attempt_number: int | None
+    idle_for: float | None
+    outcome: Future[Any]
+
+
+def _seen(spec: EventSpec[...], name: str, value: Any, copier: Copier | None) -> Any:
+    """Return one argument as it is shown; without a *copier* only what is a fact."""
+    if name not in spec.content and (name in spec.positional or name in spec.keywords):
+        return _fact(value)
+    if value is None:
+        return None
+    if name == "error":
+        return _error(value, copier)
+    if name == "retry_state":
+        return _retry(value, copier)
+    if copier is None:
+        return _usage(value) if name == "response" else _NOTHING.get(name, _none)()
+    if name in ("token", "chunk"):
+        # A secret may be split across tokens; the end event has the whole.
+        return _NOTHING.get(name, _none)()
+    if name == "embeddings":
+        # A vector can be turned back into its text, which nobody could redact by then.
+        return _closed(lambda: [[] for _ in islice(value, ITEMS)], list)
+    if name == "response":
+        return _closed(lambda: copier.copy(value), lambda: _usage(value, WITHHELD) or WITHHELD)
+    return _closed(lambda: copier.copy(value), _IN_LISTS.get(name, lambda: WITHHELD))
+
+
+def _none() -> None:
+    return None
+
+
+def _fact(value: Any) -> Any:
+    # `serialized` is one object for all who are told of a start.
+    if not isinstance(value, dict):
+        return value
+    return {key: [*each] if isinstance(each, list) else each for key, each in value.items()}
+
+
+def _closed(make: Callable[[], Any], withheld: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        _say(type(error).__qualname__)
+        return withheld()
+
+
+@lru_cache(maxsize=64)
+def _say(error: str) -> None:
+    """Log once for each class of error, without its text: that may hold the payload."""
+    log.warning(
+        "Payloads are withheld from handlers below content=full: while a view of one was made, a "
+        "redactor or the payload itself raised %s. What it says is not logged, since it may hold "
+        "the payload. Try the redactor on such a payload by itself.",
+        error,
+    )
+
+
+def _error(error: Any, copier: Copier | None) -> Any:
+    if not isinstance(error, BaseException):
+        return None if copier is None else _closed(lambda: copier.copy(error), lambda: WITHHELD)
+    if copier is None:
+        return stand_in(error, "")
+    return _closed(lambda: copier.error(error), lambda: stand_in(error, WITHHELD))
+
+
+def _retry(state: Any, copier: Copier | None) -> RetryView:
+    failed = _failure(state)
+    return RetryView(
+        _closed(lambda: _number(getattr(state, "attempt_number", None)), _none),
+        _closed(lambda: _number(getattr(state, "idle_for", None)), _none),
+        future_of(_error(failed, copier) if isinstance(failed, BaseException) else None),
+    )
+
+
+def _failure(state: Any) -> Any:
+    try:
+        return state.outcome.exception(timeout=0)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # It has no outcome, or none yet: that is a fact, too.
+        return None
+
+
+def _number(value: Any) -> int | float | None:
+    return value if type(value) in (int, float) else None
+
+
+def _usage(response: Any, text: str = "") -> Any:
+    """Return a model's answer with its usage alone, an object of its own class; *text* for texts.
+
+    None where it is no answer as models give it.
+    """
+    return _closed(lambda: _used(response, text), _none)
+
+
+def _used(response: Any, text: str) -> Any:
+    generations = getattr(response, "generations", None)
+    if not isinstance(generations, list):
+        return None
+    return emptied(
+        response,
+        generations=[
+            [_generation(each, text) for each in _first(few, _ANSWERS)]
+            for few in _first(generations, ITEMS)
+        ],
+        llm_output=_output(getattr(response, "llm_output", None), (*_COUNTS, *_MODELS)) or None,
+    )
+
+
+def _generation(generation: Any, text: str) -> Any:
+    message = getattr(generation, "message", None)
+    used = emptied(
+        message,
+        content=text,
+        usage_metadata=_counts(getattr(message, "usage_metadata", None)) or None,
+        response_metadata=_output(getattr(message, "response_metadata", None), _MODELS),
+    )
+    return emptied(generation, text=text, message=used)
+
+
+def _first(values: Any, count: int) -> Sequence[Any]:
+    return values[:count] if isinstance(values, list) else ()
+
+
+def _output(metadata: Any, names: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if isinstance(metadata, dict):
+        for name in names:
+            value = metadata.get(name)
+            if name in _COUNTS:
+                value = _counts(value) or None
+            elif not isinstance(value, str) or len(value) > _LONGEST_NAME:
+                continue
+            if value is not None:
+                found[name] = value
+    return found
+
+
+def _counts(usage: Any, depth: int = 3) -> dict[str, Any]:
+    """Return the numbers of a count of tokens, whose names are a provider's, not a user's."""
+    found: dict[str, Any] = {}
+    if isinstance(usage, dict) and depth:
+        for name, value in islice(usage.items(), ITEMS):
+            if not (isinstance(name, str) and name.isidentifier() and len(name) <= _LONGEST_NAME):
+                continue
+            count = _number(value) if not isinstance(value, dict) else _counts(value, depth - 1)
+            if count is not None and count != {}:
+                found[name] = count
+    return found

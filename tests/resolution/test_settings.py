@@ -331,7 +331,7 @@ def test_a_reload_awaits_and_isolates(monkeypatch, said):
     resolve(["failing", "asynchronous"])
     reload()
     assert ["asynchronous"] == closed
-    assert ["Closing test_a_reload_awaits_and_isolates.<locals>.Failing failed."] == said()
+    assert ["Closing the handler failing failed with OSError."] == said()
 
 
 @pytest.fixture

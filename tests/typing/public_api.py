@@ -152,7 +152,7 @@ async def by_hand() -> None:
 assert_type(Local("slack"), Local)
 narrowed = policy("slack", only="errors+roots", tags="prod")
 both = policy(Local(handler), only="tool")
-policy("slack", only=True)  # type: ignore[arg-type]
+policy("slack", only=None)  # type: ignore[arg-type]
 
 with attached("console", handler, narrowed, both) as nothing:
     assert_type(nothing, None)

@@ -10,6 +10,7 @@ from .. import events
 from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
+from ..policies import unwrapped
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
 from .sinks import events_of
@@ -148,7 +149,8 @@ NO_LIMITS: Final[Limits] = {}
 class CallbackManager:
     """Starts runs, and is what is handed down to nested ones; immutable.
 
-    *handlers* are objects; ``resolve()`` makes a manager from names too.
+    *handlers* are objects, with a ``policy()`` or without; ``resolve()`` makes a manager from names
+    too.
 
     Attributes:
         here: The routes of the runs that it starts.
@@ -168,10 +170,14 @@ class CallbackManager:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         # One object is one listener, however often it is in the list.
-        unique = {id(handler): handler for handler in handlers}
-        for handler in unique.values():
+        stated: dict[int, Listener] = {}
+        for each in handlers:
+            handler, policy = unwrapped(each)
             _refuse_what_hears_nothing(handler)
-        routes = Routes(Listener(key, handler) for key, handler in unique.items())
+            if id(handler) in stated:
+                policy = stated[id(handler)].policy.replaced(policy)
+            stated[id(handler)] = Listener(id(handler), handler, policy=policy)
+        routes = Routes(stated.values())
         self._set(routes, routes, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
 
     def _set(

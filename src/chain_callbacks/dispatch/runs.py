@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
 from uuid import UUID
 
 from .. import events
 from ..events import EventSpec, RunKind, RunType
+from ..handler import Content
 from .context import current, leave
 from .delivery import inline
 from .identity import source
@@ -21,6 +22,7 @@ from .sinks import NO_KEYWORDS
 if TYPE_CHECKING:
     from .manager import CallbackManager
     from .routes import Route
+    from .views import Views
 
 P = ParamSpec("P")
 
@@ -91,7 +93,11 @@ class Run:
         error_id: One for one exception object on its way up the tree; None without an error.
         is_origin: Whether the run's exception began here and not in a nested run.
         origin: The names of the runs from the root to where the exception began.
+        content: How much of it a handler is shown that is given the run itself.
+        detached: The handlers, by ``id()``, that failed in this tree and hear no more of it.
     """
+
+    content: ClassVar[Content] = "full"
 
     manager: CallbackManager
     parent: Run | None
@@ -106,6 +112,9 @@ class Run:
     error_id: UUID | None
     is_origin: bool
     origin: tuple[str, ...]
+    views: Views | None
+    labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
+    detached: set[int] | None
     _told: frozenset[Hashable]
 
     __slots__ = (
@@ -120,10 +129,12 @@ class Run:
         "_token",
         "_told",
         "depth",
+        "detached",
         "error_id",
         "id",
         "is_origin",
         "kind",
+        "labels",
         "manager",
         "metadata",
         "name",
@@ -134,6 +145,7 @@ class Run:
         "run_type",
         "status",
         "tags",
+        "views",
     )
 
     def __init__(
@@ -181,6 +193,11 @@ class Run:
         self.error_id = None
         self.is_origin = False
         self.origin = ()
+        self.views = None
+        self.labels = NO_METADATA
+        self.detached = None if parent is None else parent.detached
+        if routes.may_detach and self.detached is None:
+            self.detached = set()
 
     @property
     def parent_id(self) -> UUID | None:

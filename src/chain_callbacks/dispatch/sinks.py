@@ -16,7 +16,8 @@ from ..events import EVENTS, EventSpec, on_chat_model_start, on_llm_start
 if TYPE_CHECKING:
     from .runs import Run
 
-Tell = Callable[["Run", tuple[Any, ...], Mapping[str, Any]], Any]
+Tell = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Tells a handler of an event of a run, or of a view of one."""
 
 _NOT_OVERRIDDEN: Final = frozenset({"chain_callbacks.handler", "langchain_core.callbacks.base"})
 """Modules whose classes define every event as doing nothing; asked by name, nothing is imported."""
@@ -40,10 +41,11 @@ FACTS: Final[dict[str, Callable[[Run], Any]]] = {
     "depth": lambda run: run.depth,
     "status": lambda run: run.status,
     "started": lambda run: run.started,
-    "duration": lambda run: run.duration,
+    "duration": lambda run: None if run.status is None else run.duration,
     "error_id": lambda run: run.error_id,
     "is_origin": lambda run: run.is_origin,
     "origin": lambda run: run.origin,
+    "content": lambda run: run.content,
 }
 """What a handler gets for naming it in a signature, beyond the payload."""
 

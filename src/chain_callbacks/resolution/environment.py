@@ -24,6 +24,11 @@ CORE: Final = tuple(
         "_PLUGINS",
         "_CONFIG",
         "_SECRETS_DIR",
+        "_DELIVERY",
+        "_EXIT_TIMEOUT",
+        "_FLUSH_ON_SIGTERM",
+        "_REDACT_KEYS",
+        "_REDACTOR",
     )
 )
 """The variables of the framework itself; a change of one is seen by the next root run."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ..dispatch.routes import Counters
+from ..dispatch.delivery.counters import Counters
 from ..policies import UNSTATED, Policy
 from .provenance import Provenance
 

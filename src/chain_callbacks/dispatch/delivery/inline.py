@@ -13,6 +13,8 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from ..context import QUIET, current, leave
+from . import slowness
+from .counters import HAS_GIL
 from .failures import note
 from .portal import portal
 
@@ -38,7 +40,7 @@ def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[s
         return
     unawaited = _tell_sync(route, run, arguments, keywords)
     if unawaited:
-        drive(_finishing(unawaited))
+        drive(_finishing(run, unawaited))
 
 
 async def atell(
@@ -46,11 +48,11 @@ async def atell(
 ) -> None:
     """Tell the sinks of *route* from asynchronous code."""
     if route.has_async:
-        await adrive(_telling(route, run, arguments, keywords))
+        await adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
         return
-    unawaited = _tell_sync(route, run, arguments, keywords)
+    unawaited = _tell_sync(route, run, arguments, keywords, is_on_loop=True)
     if unawaited:
-        await adrive(_finishing(unawaited))
+        await adrive(_finishing(run, unawaited))
 
 
 async def atell_to_the_end(
@@ -60,7 +62,9 @@ async def atell_to_the_end(
     if not route.has_async:
         await atell(route, run, arguments, keywords)
         return
-    telling = asyncio.ensure_future(adrive(_telling(route, run, arguments, keywords)))
+    telling = asyncio.ensure_future(
+        adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
+    )
     cancelled: asyncio.CancelledError | None = None
     while not telling.done():
         try:
@@ -79,23 +83,35 @@ async def atell_to_the_end(
 
 
 def _tell_sync(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route,
+    run: Run,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    *,
+    is_on_loop: bool = False,
 ) -> list[tuple[Sink, Awaitable[Any]]] | None:
     leaving: BaseException | None = None
     unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
+    began = 0.0
     token = current.set(QUIET)
     try:
         for sink in route:
+            if is_on_loop:
+                began = slowness.clock()
             try:
                 result = sink.tell(run, arguments, keywords)
             except BaseException as error:
-                leaving = note(sink, error, leaving)
+                leaving = note(sink, run, error, leaving)
             else:
                 # A lambda or a partial may return a coroutine without being marked as one.
                 if result is not None and isawaitable(result):
                     unawaited = [*(unawaited or ()), (sink, result)]
-                else:
+                elif HAS_GIL:
                     sink.counters.delivered += 1
+                else:
+                    sink.counters.add(delivered=1)
+            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
+                slowness.warn(sink, slowness.clock() - began)
     finally:
         current.reset(token)
     if leaving is not None:
@@ -104,35 +120,47 @@ def _tell_sync(
 
 
 def _telling(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route,
+    run: Run,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    *,
+    is_on_loop: bool = False,
 ) -> Telling:
     leaving: BaseException | None = None
     for sink in route:
+        began = slowness.clock() if is_on_loop else 0.0
         try:
             result = sink.tell(run, arguments, keywords)
+            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
+                slowness.warn(sink, slowness.clock() - began)
             if result is not None and isawaitable(result):
                 yield result
-            sink.counters.delivered += 1
+            sink.counters.add(delivered=1)
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
+            leaving = note(sink, run, _raised_by(error), leaving)
     if leaving is not None:
         raise leaving
 
 
-def _finishing(unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
+def _finishing(run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
     leaving: BaseException | None = None
     for sink, awaitable in unawaited:
         try:
             yield awaitable
-            sink.counters.delivered += 1
+            sink.counters.add(delivered=1)
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
+            leaving = note(sink, run, _raised_by(error), leaving)
     if leaving is not None:
         raise leaving
+
+
+def _raised_by(error: BaseException) -> BaseException:
+    return error.error if isinstance(error, _Raised) else error
 
 
 def drive(telling: Telling) -> None:

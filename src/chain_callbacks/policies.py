@@ -170,6 +170,18 @@ class Manner(NamedTuple):
             )
         return manner
 
+    def as_policy(self, *stated: Policy) -> Policy:
+        """Return what of it neither of *stated* says, where that is not the usual."""
+        known = {name for policy in stated for name in policy.stated()}
+        usual = Manner()
+        return Policy(
+            **{
+                name: value
+                for name, value in self._asdict().items()
+                if name not in known and value != getattr(usual, name)
+            }
+        )
+
     @classmethod
     def by_default(cls, handler: object, *, content: Content = "full") -> Manner:
         """Return how a handler, or one of a class, is told where no policy says anything."""

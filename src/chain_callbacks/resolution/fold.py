@@ -273,6 +273,7 @@ def _refuse_contradictions(state: _Fold, slots: list[Slot]) -> None:
     for slot in list(slots):
         try:
             slot.listener = slot.as_listener()
+            slot.row.manner = slot.listener.manner
         except InvalidPolicyError as error:
             slots.remove(slot)
             if slot.row.status != "refused":

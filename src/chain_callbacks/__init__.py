@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         UnknownHandlerError,
     )
     from .handler import BaseCallbackHandler
+    from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .policies import Local, policy
     from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
@@ -34,6 +35,9 @@ __all__ = [
     "HandlerDeniedError",
     "HandlerSettings",
     "Local",
+    "RunEnd",
+    "RunStart",
+    "RunStateHandler",
     "UnknownHandlerError",
     "attached",
     "check",
@@ -58,6 +62,9 @@ _MODULES = {
     "HandlerDeniedError": "errors",
     "HandlerSettings": "resolution.settings",
     "Local": "policies",
+    "RunEnd": "handlers.run_state",
+    "RunStart": "handlers.run_state",
+    "RunStateHandler": "handlers.run_state",
     "UnknownHandlerError": "errors",
     "attached": "resolution.scope",
     "check": "resolution.asking",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnknownHandlerError,
     )
     from .handler import BaseCallbackHandler
+    from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .policies import Local, policy
     from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
@@ -47,6 +48,9 @@ __all__ = [
     "HandlerStats",
     "Local",
     "Redactor",
+    "RunEnd",
+    "RunStart",
+    "RunStateHandler",
     "UnknownHandlerError",
     "aflush",
     "attached",
@@ -79,6 +83,9 @@ _MODULES = {
     "HandlerStats": "dispatch.delivery.ending",
     "Local": "policies",
     "Redactor": "dispatch.redaction",
+    "RunEnd": "handlers.run_state",
+    "RunStart": "handlers.run_state",
+    "RunStateHandler": "handlers.run_state",
     "UnknownHandlerError": "errors",
     "aflush": "dispatch.delivery.ending",
     "attached": "resolution.scope",

@@ -31,7 +31,7 @@ from chain_callbacks import (
     policy,
     resolve,
 )
-from chain_callbacks.dispatch.delivery import failures
+from chain_callbacks.dispatch.delivery import counters
 from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.events import EVENTS
 from chain_callbacks.runnables import AIMessage, ChatGeneration, LLMResult, RunnableLambda
@@ -134,9 +134,9 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _fresh_failures() -> Iterator[None]:
-    failures.reset()
+    counters.clear()
     yield
-    failures.reset()
+    counters.clear()
 
 
 def answer(tokens: int) -> LLMResult:

@@ -440,7 +440,7 @@ def test_flush_says_how_much_is_left_where_slack_asks_for_more(
     assert clock.slept == []
 
 
-def test_flush_raises_what_went_wrong_and_keeps_the_rest(
+def test_flush_counts_what_is_left_and_raises_what_was_refused(
     make_handler: Make, slack: Any, clock: Any
 ) -> None:
     """A refused message does not stop the others; a Slack that is not there does, for now."""
@@ -448,8 +448,7 @@ def test_flush_raises_what_went_wrong_and_keeps_the_rest(
     handler = make_handler()
     for number in range(3):
         fail(handler, number, origin=(f"n{number}",))
-    with pytest.raises(UnreachableError):
-        handler.flush(5)
+    assert handler.flush(5) == 1
     slack.replies.append((404, {}, "no_service"))
     with pytest.raises(RefusedError):
         handler.flush(5)
@@ -482,8 +481,7 @@ def test_flush_of_a_slack_that_does_not_answer_ends_in_time(slack: Any) -> None:
     handler = SlackHandler(settings)
     fail(handler, 1)
     began = time.monotonic()
-    with pytest.raises(UnreachableError):
-        handler.flush(0.1)
+    assert handler.flush(0.1) == 1
     assert time.monotonic() - began < 5
 
 

@@ -67,7 +67,7 @@ class Listener:
         manner = Manner.of(handler, operator, policy, content=content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
-        if self.manner.delivery == "queued" or overrides(handler, "flush"):
+        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver"):
             self.channel = channel_of(handler, self.counters, self.manner)
         watch()
 
@@ -121,6 +121,8 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
         sink.counters = _UNCOUNTED
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
+    if manner.delivery == "inline" and overrides(listener.handler, "deliver"):
+        sink.tell = _delivering(listener.channel, sink)
     if manner.on_error == "detach":
         sink.tell = _unless_detached(sink)
     return sink
@@ -142,6 +144,25 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
         channel.put(sink, rank, view, size, seconds)
 
     return tell_later
+
+
+def _delivering(channel: Channel | None, sink: Sink) -> Tell:
+    tell = sink.tell
+
+    async def atell_and_deliver(
+        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        await tell(run, arguments, keywords)
+        if channel is not None:
+            channel.deliver_here()
+
+    def tell_and_deliver(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        result = tell(run, arguments, keywords)
+        if channel is not None:
+            channel.deliver_here()
+        return result
+
+    return atell_and_deliver if sink.is_async else tell_and_deliver
 
 
 def _unless_detached(sink: Sink) -> Tell:

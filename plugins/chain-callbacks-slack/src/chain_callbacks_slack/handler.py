@@ -130,11 +130,10 @@ class SlackHandler(BaseCallbackHandler):
         """Send all that is held within *timeout* seconds; return how many messages are left.
 
         It does not keep to one message a second, but to what Slack asks for. Where many sorts of
-        failures are held, it tells most of them in one message.
+        failures are held, it tells most of them in one message. What is left is kept.
 
         Raises:
-            UnreachableError: Slack was not reached; what is left is kept.
-            RefusedError: Slack will never take some message, which is dropped.
+            RefusedError: Nothing is left, and Slack will never take some message that was.
         """
         deadline = self._clock() + timeout
         if timeout <= 0 or not self._sending.acquire(timeout=timeout):
@@ -163,9 +162,12 @@ class SlackHandler(BaseCallbackHandler):
                 self._send(pending, min(left, self._settings.timeout))
             except RefusedError as error:
                 refused = error
-        if refused is not None:
+            except UnreachableError:
+                break
+        left = self._count()
+        if refused is not None and not left:
             raise refused
-        return self._count()
+        return left
 
     def _count(self) -> int:
         with self._lock:

@@ -156,6 +156,11 @@ class Channel:
             self.limits.queue_bytes,
         )
 
+    def deliver_here(self) -> None:
+        """Have the handler send what is due, on the caller's thread: where nothing is queued."""
+        if self._delivers and self._is_due(now := time.monotonic()):
+            self._send(now)
+
     def request_flush(self, deadline: float) -> Flush | None:
         """Ask for everything to be sent; None where there is nothing to send.
 
@@ -278,11 +283,12 @@ class Channel:
                 count_elsewhere(self.counters, "after_fork", error)
 
 
-def overrides(handler: object, method: str) -> bool:
+def overrides(handler: object, *methods: str) -> bool:
     """Tell whether *handler* has more to do in a method of the base class than nothing."""
-    if not isinstance(handler, BaseCallbackHandler):
-        return False
-    return getattr(type(handler), method) is not getattr(BaseCallbackHandler, method)
+    return isinstance(handler, BaseCallbackHandler) and any(
+        getattr(type(handler), method) is not getattr(BaseCallbackHandler, method)
+        for method in methods
+    )
 
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:

@@ -47,6 +47,7 @@ class EventSpec(Generic[P]):
         "name",
         "phase",
         "positional",
+        "signature",
         "unless_failed",
     )
 
@@ -61,6 +62,7 @@ class EventSpec(Generic[P]):
         ignored_by: tuple[str, ...],
         does: str,
         is_failure: bool,
+        signature: inspect.Signature,
     ) -> None:
         self.name = name
         self.phase: Phase = phase
@@ -70,6 +72,7 @@ class EventSpec(Generic[P]):
         self.ignored_by = ignored_by
         self.does = does
         self.is_failure = is_failure
+        self.signature = signature
         # A run that was cancelled ends with its error event too, but `only=errors` must not hear
         # that. It is a row of its own, hence a route of its own: no dispatch asks for a status.
         self.unless_failed: EventSpec[P] = self._with(is_failure=False) if is_failure else self
@@ -82,6 +85,32 @@ class EventSpec(Generic[P]):
         """Return this event as a row that other ``ignore_*`` flags silence."""
         return self._with(ignored_by=flags)
 
+    def bound(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the positional ones in their places.
+
+        Raises:
+            TypeError: One is missing, given twice, or unknown.
+        """
+        if len(arguments) == len(self.positional) and self.positional[0] not in keywords:
+            return arguments, keywords
+        self.signature.bind(*arguments, **keywords)
+        rest = dict(keywords)
+        return (*arguments, *(rest.pop(each) for each in self.positional[len(arguments) :])), rest
+
+    def method(self, function: Any, *, of: str, prefix: str = "", does: str) -> Any:
+        """Return *function* as the method of a class *of* runs or managers that issues this."""
+        parameters = self.signature.parameters.values()
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        function.__name__ = prefix + self.name
+        function.__qualname__ = f"{of}.{function.__name__}"
+        function.__doc__ = f"{self.does}\n\n{does}"
+        function.__signature__ = self.signature.replace(
+            parameters=[own, *parameters], return_annotation=inspect.Signature.empty
+        )
+        return function
+
     def __repr__(self) -> str:
         return f"<event {self.name}>"
 
@@ -93,7 +122,8 @@ def _event(
     phase: Phase, *, ignored_by: str | None = None, content: str = ""
 ) -> Callable[[Callable[P, None]], EventSpec[P]]:
     def row(function: Callable[P, None]) -> EventSpec[P]:
-        parameters = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function)
+        parameters = signature.parameters.values()
         name = function.__name__
         spec: EventSpec[P] = EventSpec(
             name,
@@ -104,6 +134,7 @@ def _event(
             ignored_by=(ignored_by,) if ignored_by else (),
             does=inspect.getdoc(function) or "",
             is_failure=phase == "error",
+            signature=signature,
         )
         EVENTS[name] = spec
         return spec

@@ -198,13 +198,14 @@ class Routes(dict[EventSpec[...], Route]):
         HandlerSignatureError: A listener's method cannot take its event.
     """
 
-    __slots__ = ("folds", "is_filtered", "listeners", "may_detach", "selections")
+    __slots__ = ("folds", "is_filtered", "is_special", "listeners", "may_detach", "selections")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__()
         self.listeners = tuple(listeners)
         self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
         self.may_detach = any(each.manner.on_error == "detach" for each in self.listeners)
+        self.is_special = self.is_filtered or self.may_detach
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
         for listener in self.listeners:

@@ -236,17 +236,30 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
 
 
 def _plain_start(method: Callable[..., Any]) -> Tell:
-    # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up.
+    # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up. A
+    # call with `*` or `**` in it builds a tuple and a dict first and takes twice the time.
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if keywords:
+            return method(
+                *arguments,
+                run_id=run.id,
+                parent_run_id=run.parent_id,
+                tags=[*run.tags],
+                metadata={**run.metadata},
+                name=run.name,
+                run_type=run.run_type,
+                **keywords,
+            )
+        serialized, inputs = arguments
         return method(
-            *arguments,
+            serialized,
+            inputs,
             run_id=run.id,
             parent_run_id=run.parent_id,
             tags=[*run.tags],
-            metadata={**run.metadata},
+            metadata={**run.metadata} if run.metadata else {},
             name=run.name,
             run_type=run.run_type,
-            **keywords,
         )
 
     return tell
@@ -267,9 +280,16 @@ def _plain(method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
     else:
 
         def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-            return method(
-                *arguments, run_id=run.id, parent_run_id=run.parent_id, tags=[*run.tags], **keywords
-            )
+            if keywords:
+                return method(
+                    *arguments,
+                    run_id=run.id,
+                    parent_run_id=run.parent_id,
+                    tags=[*run.tags],
+                    **keywords,
+                )
+            (value,) = arguments
+            return method(value, run_id=run.id, parent_run_id=run.parent_id, tags=[*run.tags])
 
     return tell
 

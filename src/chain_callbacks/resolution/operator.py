@@ -114,7 +114,7 @@ def operator() -> Operator:
     Raises:
         SettingsError: A variable, or the file, is wrong.
     """
-    fingerprint = env.fingerprint()
+    fingerprint = tuple(env.values())
     if _known.fingerprint != fingerprint:
         word = _read()
         delivering.apply(word)

@@ -13,6 +13,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from ..context import QUIET, current, leave
+from ..sinks import NO_KEYWORDS
 from . import slowness
 from .counters import HAS_GIL
 from .failures import note
@@ -33,30 +34,67 @@ class _Raised(Exception):  # noqa: N818  It never leaves this module.
         self.error = error
 
 
-def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-    """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for."""
+def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each branch would be felt
+    route: Route,
+    run: Run,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any] = NO_KEYWORDS,
+    *,
+    is_on_loop: bool = False,
+) -> Telling | None:
+    """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for.
+
+    Where the caller *is_on_loop*, what is left to be awaited is returned for it.
+    """
     if route.has_async:
-        drive(_telling(route, run, arguments, keywords))
-        return
-    unawaited = _tell_sync(route, run, arguments, keywords)
-    if unawaited:
-        drive(_finishing(run, unawaited))
+        telling = _telling(route, run, arguments, keywords, is_on_loop=is_on_loop)
+        if is_on_loop:
+            return telling
+        drive(telling)
+        return None
+    leaving: BaseException | None = None
+    unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
+    token = current.set(QUIET)
+    try:
+        for sink in route:
+            began = slowness.clock() if is_on_loop else 0.0
+            try:
+                result = sink.tell(run, arguments, keywords)
+            except BaseException as error:
+                leaving = note(sink, run, error, leaving)
+            else:
+                # A lambda or a partial may return a coroutine without being marked as one.
+                if result is not None and isawaitable(result):
+                    unawaited = [*(unawaited or ()), (sink, result)]
+                elif HAS_GIL:
+                    sink.counters.delivered += 1
+                else:
+                    sink.counters.add(delivered=1)
+            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
+                slowness.warn(sink, slowness.clock() - began)
+    finally:
+        current.reset(token)
+    if unawaited is not None:
+        telling = _finishing(run, unawaited, leaving)
+        if is_on_loop:
+            return telling
+        drive(telling)
+    elif leaving is not None:
+        raise leaving
+    return None
 
 
 async def atell(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
 ) -> None:
     """Tell the sinks of *route* from asynchronous code."""
-    if route.has_async:
-        await adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
-        return
-    unawaited = _tell_sync(route, run, arguments, keywords, is_on_loop=True)
-    if unawaited:
-        await adrive(_finishing(run, unawaited))
+    telling = tell(route, run, arguments, keywords, is_on_loop=True)
+    if telling is not None:
+        await adrive(telling)
 
 
 async def atell_to_the_end(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
 ) -> None:
     """Tell a terminal event: also where the task is cancelled while it is being delivered."""
     if not route.has_async:
@@ -80,43 +118,6 @@ async def atell_to_the_end(
             telling.exception()  # A cancellation beats it; it counts as retrieved.
         raise cancelled
     telling.result()
-
-
-def _tell_sync(
-    route: Route,
-    run: Run,
-    arguments: tuple[Any, ...],
-    keywords: Mapping[str, Any],
-    *,
-    is_on_loop: bool = False,
-) -> list[tuple[Sink, Awaitable[Any]]] | None:
-    leaving: BaseException | None = None
-    unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
-    began = 0.0
-    token = current.set(QUIET)
-    try:
-        for sink in route:
-            if is_on_loop:
-                began = slowness.clock()
-            try:
-                result = sink.tell(run, arguments, keywords)
-            except BaseException as error:
-                leaving = note(sink, run, error, leaving)
-            else:
-                # A lambda or a partial may return a coroutine without being marked as one.
-                if result is not None and isawaitable(result):
-                    unawaited = [*(unawaited or ()), (sink, result)]
-                elif HAS_GIL:
-                    sink.counters.delivered += 1
-                else:
-                    sink.counters.add(delivered=1)
-            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
-                slowness.warn(sink, slowness.clock() - began)
-    finally:
-        current.reset(token)
-    if leaving is not None:
-        raise leaving
-    return unawaited
 
 
 def _telling(
@@ -145,8 +146,9 @@ def _telling(
         raise leaving
 
 
-def _finishing(run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
-    leaving: BaseException | None = None
+def _finishing(
+    run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]], leaving: BaseException | None
+) -> Telling:
     for sink, awaitable in unawaited:
         try:
             yield awaitable

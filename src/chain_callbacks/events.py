@@ -35,12 +35,14 @@ class EventSpec(Generic[P]):
     """One row of the event table, compared by identity: it is the key of a route.
 
     *name* is the handler's method. *positional* and *keywords* name the payload, *content* those
-    of its arguments that hold the user's data, *ignored_by* the handler's flags that silence it.
+    of its arguments that hold the user's data, *facts* what it brings of the run to a handler that
+    does not ask for more, *ignored_by* the handler's flags that silence it.
     """
 
     __slots__ = (
         "content",
         "does",
+        "facts",
         "ignored_by",
         "is_failure",
         "keywords",
@@ -59,6 +61,7 @@ class EventSpec(Generic[P]):
         positional: tuple[str, ...],
         keywords: tuple[str, ...],
         content: frozenset[str],
+        facts: tuple[str, ...],
         ignored_by: tuple[str, ...],
         does: str,
         is_failure: bool,
@@ -69,6 +72,7 @@ class EventSpec(Generic[P]):
         self.positional = positional
         self.keywords = keywords
         self.content = content
+        self.facts = facts
         self.ignored_by = ignored_by
         self.does = does
         self.is_failure = is_failure
@@ -117,9 +121,16 @@ class EventSpec(Generic[P]):
 
 EVENTS: Final[dict[str, EventSpec[...]]] = {}
 
+STANDARD: Final = ("run_id", "parent_run_id", "tags")
+STANDARD_AT_START: Final = (*STANDARD, "metadata", "name", "run_type")
+
 
 def _event(
-    phase: Phase, *, ignored_by: str | None = None, content: str = ""
+    phase: Phase,
+    *,
+    ignored_by: str | None = None,
+    content: str = "",
+    facts: tuple[str, ...] | None = None,
 ) -> Callable[[Callable[P, None]], EventSpec[P]]:
     def row(function: Callable[P, None]) -> EventSpec[P]:
         signature = inspect.signature(function)
@@ -131,6 +142,7 @@ def _event(
             positional=tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD),
             keywords=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
             content=frozenset(content.split()),
+            facts=facts or (STANDARD_AT_START if phase == "start" else STANDARD),
             ignored_by=(ignored_by,) if ignored_by else (),
             does=inspect.getdoc(function) or "",
             is_failure=phase == "error",
@@ -273,7 +285,7 @@ def on_retry(retry_state: Any) -> None:
     """An attempt failed and another will be made: *retry_state* has its number and the error."""
 
 
-@_event("during", ignored_by="ignore_custom_event", content="data")
+@_event("during", ignored_by="ignore_custom_event", content="data", facts=(*STANDARD, "metadata"))
 def on_custom_event(name: str, data: Any) -> None:
     """The application issued an event of its own."""
 

@@ -80,6 +80,8 @@ class Runnable(Generic[Input, Output]):
     attachments: Attachments | None = None
     _asked_by_hook: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _id_path: ClassVar[tuple[str, ...]] = ()
+    _unnamed: str = "Runnable"
+    """What its runs are called where it has no name."""
 
     def __init__(self, *, name: str | None = None, callbacks: Any = None) -> None:
         if name is not None:
@@ -91,10 +93,11 @@ class Runnable(Generic[Input, Output]):
         super().__init_subclass__(**kwargs)
         cls._asked_by_hook = {hook: asked_by(getattr(cls, hook)) for hook in _HOOKS}
         cls._id_path = (*cls.__module__.split("."), cls.__qualname__)
+        cls._unnamed = cls.__name__
 
     def get_name(self) -> str:
         """Return what its runs are called."""
-        return self.name or type(self).__name__
+        return self.name or self._unnamed
 
     def __repr__(self) -> str:
         return (
@@ -149,9 +152,7 @@ class Runnable(Generic[Input, Output]):
         name, run_id = self.name, None
         if config and len(config) > 1:
             name, run_id = config.get("run_name") or name, config.get("run_id")
-        return Run(
-            manager, self.kind, name or self.get_name(), run_id=run_id, id_path=self._id_path
-        )
+        return Run(manager, self.kind, name or self._unnamed, run_id=run_id, id_path=self._id_path)
 
     def _start(self, run: Run, input: Input, kwargs: Mapping[str, Any]) -> None:
         if run.hears(run.kind.start):
@@ -204,7 +205,8 @@ class Runnable(Generic[Input, Output]):
         try:
             if route := run.begin():
                 arguments, keywords = self._start_payload(input, kwargs)
-                tell(route, run, (run.serialized(), *arguments), keywords)
+                serialized = {"name": run.name, "id": [*self._id_path]}
+                tell(route, run, (serialized, *arguments), keywords)
             token = current.set(run)
             output = self._call(input, kwargs, run)
             current.reset(token)

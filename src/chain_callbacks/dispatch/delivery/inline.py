@@ -38,9 +38,9 @@ def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[s
     if route.has_async:
         drive(_telling(route, run, arguments, keywords))
         return
-    unawaited = _tell_sync(route, run, arguments, keywords)
-    if unawaited:
-        drive(_finishing(run, unawaited))
+    rest = _tell_sync(route, run, arguments, keywords)
+    if rest is not None:
+        drive(rest)
 
 
 async def atell(
@@ -50,21 +50,23 @@ async def atell(
     if route.has_async:
         await adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
         return
-    unawaited = _tell_sync(route, run, arguments, keywords, is_on_loop=True)
-    if unawaited:
-        await adrive(_finishing(run, unawaited))
+    rest = _tell_sync(route, run, arguments, keywords, is_on_loop=True)
+    if rest is not None:
+        await adrive(rest)
 
 
 async def atell_to_the_end(
     route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> None:
     """Tell a terminal event: also where the task is cancelled while it is being delivered."""
-    if not route.has_async:
-        await atell(route, run, arguments, keywords)
-        return
-    telling = asyncio.ensure_future(
-        adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
-    )
+    rest: Telling | None
+    if route.has_async:
+        rest = _telling(route, run, arguments, keywords, is_on_loop=True)
+    else:
+        rest = _tell_sync(route, run, arguments, keywords, is_on_loop=True)
+        if rest is None:
+            return
+    telling = asyncio.ensure_future(adrive(rest))
     cancelled: asyncio.CancelledError | None = None
     while not telling.done():
         try:
@@ -89,7 +91,8 @@ def _tell_sync(
     keywords: Mapping[str, Any],
     *,
     is_on_loop: bool = False,
-) -> list[tuple[Sink, Awaitable[Any]]] | None:
+) -> Telling | None:
+    """Tell the sinks; return what is left to be awaited, before anything leaves the run."""
     leaving: BaseException | None = None
     unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
     began = 0.0
@@ -100,11 +103,13 @@ def _tell_sync(
                 began = slowness.clock()
             try:
                 result = sink.tell(run, arguments, keywords)
+                # A lambda or a partial may return a coroutine without being marked as one. Asking
+                # what a handler returned for anything may raise, too.
+                is_awaited = result is not None and isawaitable(result)
             except BaseException as error:
                 leaving = note(sink, run, error, leaving)
             else:
-                # A lambda or a partial may return a coroutine without being marked as one.
-                if result is not None and isawaitable(result):
+                if is_awaited:
                     unawaited = [*(unawaited or ()), (sink, result)]
                 elif HAS_GIL:
                     sink.counters.delivered += 1
@@ -114,9 +119,11 @@ def _tell_sync(
                 slowness.warn(sink, slowness.clock() - began)
     finally:
         current.reset(token)
+    if unawaited:
+        return _finishing(run, unawaited, leaving)
     if leaving is not None:
         raise leaving
-    return unawaited
+    return None
 
 
 def _telling(
@@ -145,8 +152,9 @@ def _telling(
         raise leaving
 
 
-def _finishing(run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
-    leaving: BaseException | None = None
+def _finishing(
+    run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]], leaving: BaseException | None
+) -> Telling:
     for sink, awaitable in unawaited:
         try:
             yield awaitable

@@ -38,6 +38,10 @@ WARNING_INTERVAL: Final = 60.0
 """Seconds between two warnings of one handler that its queue is full."""
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
+SHORTEST_REST: Final = 0.01
+"""Seconds between two calls of ``deliver`` at least, whatever it returns."""
+LONGEST_REST: Final = 3_600.0
+"""Seconds at most: a thread cannot wait for as long as a number may say."""
 
 
 class Flush:
@@ -242,14 +246,16 @@ class Channel:
         handler: Any = self.handler
         try:
             seconds = handler.deliver()
+            if seconds is not None:
+                seconds = min(max(SHORTEST_REST, float(seconds)), LONGEST_REST)
         except BaseException as error:
             count_elsewhere(self.counters, "deliver", error)
             self._sending.fail(now)
             seconds = self._sending.pause
         else:
             self._sending.close()
-        self._due_at = None if seconds is None else time.monotonic() + max(0.0, float(seconds))
-        return None if seconds is None else max(0.0, float(seconds))
+        self._due_at = None if seconds is None else time.monotonic() + seconds
+        return seconds
 
     def _flush(self, request: Flush) -> None:
         if self._flushes:

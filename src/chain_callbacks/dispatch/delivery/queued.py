@@ -269,6 +269,9 @@ class Channel:
                 request.is_given_up = True
             else:
                 request.left = left if isinstance(left, int) else 0
+        elif self._delivers:
+            # It has no other way to send; what it still holds then is not sent.
+            request.is_given_up = self._send(time.monotonic()) is not None
         request.done.set()
 
     def _give_up_flushes(self) -> None:

@@ -318,7 +318,8 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
         bell.wait(seconds)
 
 
-_lock = threading.Lock()
+# Reentrant: SIGTERM may have everything flushed while its thread is in here.
+_lock = threading.RLock()
 _channels: Final[WeakValueDictionary[int, Channel]] = WeakValueDictionary()
 _busy: Final[set[Channel]] = set()
 
@@ -343,7 +344,7 @@ def channels() -> list[Channel]:
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _busy.clear()
     for channel in channels():
         channel.after_fork()

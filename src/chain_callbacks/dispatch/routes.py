@@ -10,6 +10,7 @@ from ..handler import Content
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from .delivery.backlog import rank_of
 from .delivery.counters import Counters, counters_of
+from .delivery.failures import count
 from .delivery.process import watch
 from .delivery.queued import Channel, channel_of, overrides
 from .options import options
@@ -139,8 +140,13 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
     rank, content, seconds = rank_of(spec), manner.content, manner.when_full.seconds
 
     def tell_later(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        view = view_of(run, spec, arguments, keywords, content, is_kept=True)
-        size = _FACTS_SIZE if content == "none" else view.size
+        try:
+            view = view_of(run, spec, arguments, keywords, content, is_kept=True)
+            size = _FACTS_SIZE if content == "none" else view.size
+        except Exception as error:
+            # The payload's own code raised. Who called this counts for nobody.
+            count(sink, run, error)
+            return
         channel.put(sink, rank, view, size, seconds)
 
     return tell_later

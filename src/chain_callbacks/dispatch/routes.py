@@ -175,7 +175,7 @@ def _unless_detached(sink: Sink) -> Tell:
     tell, handler_id, counters = sink.tell, sink.handler_id, sink.counters
 
     def tell_or_not(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        if run.detached is not None and handler_id in run.detached:
+        if handler_id in run.detached:
             counters.add(delivered=-1)  # Who called this counts what did not raise as told.
             return None
         return tell(run, arguments, keywords)
@@ -204,13 +204,12 @@ class Routes(dict[EventSpec[...], Route]):
         HandlerSignatureError: A listener's method cannot take its event.
     """
 
-    __slots__ = ("folds", "is_filtered", "listeners", "may_detach", "selections")
+    __slots__ = ("folds", "is_filtered", "listeners", "selections")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__()
         self.listeners = tuple(listeners)
         self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
-        self.may_detach = any(each.manner.on_error == "detach" for each in self.listeners)
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
         for listener in self.listeners:

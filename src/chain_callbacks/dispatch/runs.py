@@ -114,7 +114,7 @@ class Run:
     origin: tuple[str, ...]
     views: Views | None
     labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
-    detached: set[int] | None
+    detached: set[int]
     _told: frozenset[Hashable]
 
     __slots__ = (
@@ -195,9 +195,7 @@ class Run:
         self.origin = ()
         self.views = None
         self.labels = NO_METADATA
-        self.detached = None if parent is None else parent.detached
-        if routes.may_detach and self.detached is None:
-            self.detached = set()
+        self.detached = set() if parent is None else parent.detached
 
     @property
     def parent_id(self) -> UUID | None:

@@ -225,6 +225,9 @@ class Channel:
         return seconds
 
     def _tell(self, sink: Sink, view: View) -> None:
+        if sink.handler_id in view.run.detached:
+            self._is_in_hand = False  # It failed after this was put here.
+            return
         try:
             result = sink.tell(*view)
             if result is not None and isawaitable(result):
@@ -235,7 +238,7 @@ class Channel:
             if self._telling.is_open:
                 self._give_up_flushes()
         else:
-            self.counters.add(delivered=1)
+            sink.counters.add(delivered=1)
             self._telling.close()
         self._is_in_hand = False
 

@@ -109,6 +109,7 @@ class Channel:
         with self._lock:
             if (
                 seconds
+                and size <= self._backlog.size  # Else it is waited for in vain.
                 and not self._backlog.has_room(size)
                 and threading.current_thread() is not self._worker
             ):
@@ -127,6 +128,13 @@ class Channel:
             self.start()
         if not self._bell.is_set():
             self._bell.set()
+
+    def limit(self, manner: Manner) -> None:
+        """Hold what is put from now on to the bounds of *manner*."""
+        with self._lock:
+            self.limits = manner
+            self._backlog.records, self._backlog.size = manner.queue_records, manner.queue_bytes
+            self._room.notify_all()
 
     def start(self) -> None:
         """Start the worker, where the interpreter still starts threads."""
@@ -328,7 +336,10 @@ _busy: Final[set[Channel]] = set()
 
 
 def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
-    """Return the channel of *handler*, the same at each call while one holds it."""
+    """Return the channel of *handler*, the same at each call while one holds it.
+
+    Of several manners the last one that queues says what its bounds are.
+    """
     with _lock:
         channel = _channels.get(id(handler))
         if channel is None:
@@ -336,6 +347,8 @@ def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
             if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
                 channel.start()  # At the end, when it is flushed, this version starts no thread.
+        elif manner.delivery == "queued" and manner != channel.limits:
+            channel.limit(manner)
         return channel
 
 

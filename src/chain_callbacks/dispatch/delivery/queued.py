@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -181,8 +182,9 @@ class Channel:
         with self._lock:
             is_told = self._worker is not None or self.limits.delivery == "inline"
             is_needed = self.pending or (is_told and (self._delivers or self._flushes))
-            if threading.current_thread() is self._worker or not is_needed:
-                return None
+            is_inside = threading.current_thread() is self._worker or _telling.get() is self._bell
+            if is_inside or not is_needed:
+                return None  # It would wait for itself.
             request = Flush(self._backlog.last(), deadline)
             self._requests.append(request)
             self._wake()
@@ -303,6 +305,12 @@ class Channel:
                 count_elsewhere(self.counters, "after_fork", error)
 
 
+_telling: Final[ContextVar[threading.Event | None]] = ContextVar(
+    "chain_callbacks_telling", default=None
+)
+"""The bell of the worker that called the code that runs now, also where that is asynchronous."""
+
+
 def overrides(handler: object, *methods: str) -> bool:
     """Tell whether *handler* has more to do in a method of the base class than nothing."""
     return isinstance(handler, BaseCallbackHandler) and any(
@@ -313,6 +321,7 @@ def overrides(handler: object, *methods: str) -> bool:
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:
     current.set(QUIET)
+    _telling.set(bell)
     while True:
         bell.clear()
         channel = reference()

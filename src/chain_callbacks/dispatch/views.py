@@ -157,9 +157,7 @@ _COPIES: Final[Mapping[type, Callable[[Any, _Keep], Any]]] = {
 }
 
 
-def _kept(
-    value: Any, depth: int = _DEPTH, known: dict[int, tuple[Any, Any]] | None = None
-) -> Any:
+def _kept(value: Any, depth: int = _DEPTH, known: dict[int, tuple[Any, Any]] | None = None) -> Any:
     """Return *value* with its containers copied, each once; cut off where they hold one another."""
     copy = _COPIES.get(type(value))
     if copy is None:

@@ -139,9 +139,15 @@ def _telling(
         began = slowness.clock() if is_on_loop else 0.0
         try:
             result = sink.tell(run, arguments, keywords)
+            is_awaited = result is not None and isawaitable(result)
+        except BaseException as error:
+            leaving = note(sink, run, error, leaving)
+            continue
+        finally:
             if is_on_loop and slowness.clock() - began > slowness.LIMIT:
                 slowness.warn(sink, slowness.clock() - began)
-            if result is not None and isawaitable(result):
+        try:
+            if is_awaited:
                 yield result
             sink.counters.add(delivered=1)
         except GeneratorExit:
@@ -194,12 +200,17 @@ def drive(telling: Telling) -> None:
 
 async def adrive(telling: Telling) -> None:
     """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
+    task = _task()
     token = current.set(QUIET)
     try:
         awaitable = next(telling)
         while True:
             try:
                 result = await awaitable
+            except GeneratorExit as error:
+                if task is None or _task() is not task:
+                    raise  # Nobody waits for this any more: it is being closed, from elsewhere.
+                awaitable = telling.throw(_Raised(error))
             except BaseException as error:
                 awaitable = telling.throw(error)
             else:
@@ -208,3 +219,10 @@ async def adrive(telling: Telling) -> None:
         pass
     finally:
         leave(token)
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -89,6 +89,10 @@ class Clock:
 def _own_options(isolated_callbacks: None) -> Iterator[None]:
     """Have what one test said, and left in queues, forgotten by the next."""
     yield
+    for channel in queued.channels():
+        bell = channel._bell
+        channel._reset()
+        bell.set()  # Its worker finds another one in its place, and ends.
     queued._channels.clear()
     queued._busy.clear()
     options.is_inline, options.redactor = False, DefaultRedactor()

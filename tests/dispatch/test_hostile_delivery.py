@@ -14,6 +14,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import cache
+from pprint import pformat
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def heard_by(recorder: RecordingHandler) -> Any:
     assert recorder.problems() == []
     events = [
         f"{each.name} {each.run_name} {each.status} {each.tags} {dict(each.metadata)} "
-        f"{_ADDRESS_OR_ID.sub('', repr(dict(each.payload)))}"
+        f"{_ADDRESS_OR_ID.sub('', pformat(dict(each.payload), width=1_000_000))}"
         for each in recorder.records
     ]
     return sorted(recorder.trees()), sorted(events)

@@ -191,6 +191,14 @@ class Manner(NamedTuple):
             own = {name: getattr(handler, name) for name in _CHOICES}
             if own["content"] is None:
                 del own["content"]
+            for name, value in own.items():
+                if value not in _CHOICES[name]:
+                    raise InvalidPolicyError(
+                        policy=name,
+                        value=str(value),
+                        source=f"the class {kind.__qualname__}",
+                        valid=_CHOICES[name],
+                    )
         if getattr(handler, "raise_error", False) is True:
             own["on_error"] = "raise"
         return cls(**{"content": content, **own})

@@ -10,6 +10,7 @@ from ..handler import Content
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from .delivery.backlog import rank_of
 from .delivery.counters import Counters, counters_of
+from .delivery.failures import count
 from .delivery.process import watch
 from .delivery.queued import Channel, channel_of, overrides
 from .options import options
@@ -139,8 +140,13 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
     rank, content, seconds = rank_of(spec), manner.content, manner.when_full.seconds
 
     def tell_later(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        view = view_of(run, spec, arguments, keywords, content, is_kept=True)
-        size = _FACTS_SIZE if content == "none" else view.size
+        try:
+            view = view_of(run, spec, arguments, keywords, content, is_kept=True)
+            size = _FACTS_SIZE if content == "none" else view.size
+        except Exception as error:
+            # The payload's own code raised. Who called this counts for nobody.
+            count(sink, run, error)
+            return
         channel.put(sink, rank, view, size, seconds)
 
     return tell_later
@@ -169,7 +175,7 @@ def _unless_detached(sink: Sink) -> Tell:
     tell, handler_id, counters = sink.tell, sink.handler_id, sink.counters
 
     def tell_or_not(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        if run.detached is not None and handler_id in run.detached:
+        if handler_id in run.detached:
             counters.add(delivered=-1)  # Who called this counts what did not raise as told.
             return None
         return tell(run, arguments, keywords)
@@ -198,14 +204,12 @@ class Routes(dict[EventSpec[...], Route]):
         HandlerSignatureError: A listener's method cannot take its event.
     """
 
-    __slots__ = ("folds", "is_filtered", "is_special", "listeners", "may_detach", "selections")
+    __slots__ = ("folds", "is_filtered", "listeners", "selections")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__()
         self.listeners = tuple(listeners)
         self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
-        self.may_detach = any(each.manner.on_error == "detach" for each in self.listeners)
-        self.is_special = self.is_filtered or self.may_detach
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
         for listener in self.listeners:

@@ -22,7 +22,7 @@ from .sinks import NO_KEYWORDS
 
 if TYPE_CHECKING:
     from .manager import CallbackManager
-    from .routes import Route, Routes
+    from .routes import Route
     from .views import Views
 
 P = ParamSpec("P")
@@ -90,7 +90,6 @@ class Run:
         origin: The names of the runs from the root to where the exception began.
         routes, start_route, end_route: Who is told of it, of its start, of its end.
         content: How much of it a handler is shown that is given the run itself.
-        detached: The handlers, by ``id()``, that failed in this tree and hear no more of it.
     """
 
     # Each has an attribute's annotation here, since a run and its parent are of one class.
@@ -111,7 +110,6 @@ class Run:
     origin: tuple[str, ...] = ()
     views: Views | None = None
     labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
-    detached: set[int] | None = None
     _ended_at = 0.0
     _child: CallbackManager | None = None
     _root: Run | None = None
@@ -146,9 +144,8 @@ class Run:
         if parent is not None:
             self._root = parent._root or parent
             self._told = parent._told
-            self.detached = parent.detached
-        if routes.is_special:
-            routes = self._specially(routes)
+        if routes.is_filtered:
+            routes, self._told = routes.select(self.run_type, self.tags, self._told)
         self.routes = routes
         if run_id is not None:
             self.id = run_id
@@ -160,13 +157,6 @@ class Run:
             self.parent_id = None if parent is None else parent.id
             if run_id is None:
                 self.id = source.make_id()
-
-    def _specially(self, routes: Routes) -> Routes:
-        if routes.is_filtered:
-            routes, self._told = routes.select(self.run_type, self.tags, self._told)
-        if routes.may_detach and self.detached is None:
-            self.detached = set()
-        return routes
 
     # Set when the run is made where its start or its end is heard; else made when asked for.
 
@@ -184,6 +174,11 @@ class Run:
     def root_id(self) -> UUID:
         """The id of the topmost run."""
         return self.id if self._root is None else self._root.id
+
+    @cached_property
+    def detached(self) -> set[int]:
+        """The handlers, by ``id()``, that failed in this tree and hear no more of it."""
+        return set() if self._root is None else self._root.detached
 
     @property
     def path(self) -> tuple[str, ...]:

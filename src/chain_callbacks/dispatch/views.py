@@ -6,7 +6,7 @@ A view is made when the first handler asks for its level, and shared by all that
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -139,22 +139,36 @@ def _view(
 
 
 _DEPTH: Final = 16
-_COPIES: Final[Mapping[type, Callable[[Any, int], Any]]] = {
-    list: lambda value, depth: [_kept(each, depth) for each in value],
-    tuple: lambda value, depth: tuple(_kept(each, depth) for each in value),
-    dict: lambda value, depth: {key: _kept(each, depth) for key, each in value.items()},
-    set: lambda value, _: set(value),
-    deque: lambda value, _: deque(value, value.maxlen),
-    bytearray: lambda value, _: bytearray(value),
+_Keep = Callable[[Any], Any]
+# Another thread may be changing what is copied: a mapping is looked through in a copy made at once.
+_COPIES: Final[Mapping[type, Callable[[Any, _Keep], Any]]] = {
+    list: lambda value, keep: [keep(each) for each in value],
+    tuple: lambda value, keep: tuple(keep(each) for each in value),
+    dict: lambda value, keep: {key: keep(each) for key, each in value.copy().items()},
+    defaultdict: lambda value, keep: defaultdict(
+        value.default_factory, {key: keep(each) for key, each in value.copy().items()}
+    ),
+    OrderedDict: lambda value, keep: OrderedDict(
+        (key, keep(each)) for key, each in value.copy().items()
+    ),
+    set: lambda value, _: value.copy(),
+    deque: lambda value, _: value.copy(),
+    bytearray: lambda value, _: value.copy(),
 }
 
 
-def _kept(value: Any, depth: int = _DEPTH) -> Any:
-    """Return *value* with its containers copied; cut off where they hold one another."""
+def _kept(value: Any, depth: int = _DEPTH, known: dict[int, tuple[Any, Any]] | None = None) -> Any:
+    """Return *value* with its containers copied, each once; cut off where they hold one another."""
     copy = _COPIES.get(type(value))
     if copy is None:
         return value
-    return copy(value, depth - 1) if depth else "… [cut]"
+    if not depth:
+        return "… [cut]"
+    known = {} if known is None else known
+    if id(value) not in known:
+        # With the copy goes the original, so that no other one gets its id meanwhile.
+        known[id(value)] = copy(value, lambda each: _kept(each, depth - 1, known)), value
+    return known[id(value)][0]
 
 
 _NODES: Final = 10_000

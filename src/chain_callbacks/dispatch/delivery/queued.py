@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -38,6 +39,10 @@ WARNING_INTERVAL: Final = 60.0
 """Seconds between two warnings of one handler that its queue is full."""
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
+SHORTEST_REST: Final = 0.01
+"""Seconds between two calls of ``deliver`` at least, whatever it returns."""
+LONGEST_REST: Final = 3_600.0
+"""Seconds at most: a thread cannot wait for as long as a number may say."""
 
 
 class Flush:
@@ -105,6 +110,7 @@ class Channel:
         with self._lock:
             if (
                 seconds
+                and size <= self._backlog.size  # Else it is waited for in vain.
                 and not self._backlog.has_room(size)
                 and threading.current_thread() is not self._worker
             ):
@@ -123,6 +129,13 @@ class Channel:
             self.start()
         if not self._bell.is_set():
             self._bell.set()
+
+    def limit(self, manner: Manner) -> None:
+        """Hold what is put from now on to the bounds of *manner*."""
+        with self._lock:
+            self.limits = manner
+            self._backlog.records, self._backlog.size = manner.queue_records, manner.queue_bytes
+            self._room.notify_all()
 
     def start(self) -> None:
         """Start the worker, where the interpreter still starts threads."""
@@ -169,8 +182,9 @@ class Channel:
         with self._lock:
             is_told = self._worker is not None or self.limits.delivery == "inline"
             is_needed = self.pending or (is_told and (self._delivers or self._flushes))
-            if threading.current_thread() is self._worker or not is_needed:
-                return None
+            is_inside = threading.current_thread() is self._worker or _telling.get() is self._bell
+            if is_inside or not is_needed:
+                return None  # It would wait for itself.
             request = Flush(self._backlog.last(), deadline)
             self._requests.append(request)
             self._wake()
@@ -221,6 +235,9 @@ class Channel:
         return seconds
 
     def _tell(self, sink: Sink, view: View) -> None:
+        if sink.handler_id in view.run.detached:
+            self._is_in_hand = False  # It failed after this was put here.
+            return
         try:
             result = sink.tell(*view)
             if result is not None and isawaitable(result):
@@ -231,7 +248,7 @@ class Channel:
             if self._telling.is_open:
                 self._give_up_flushes()
         else:
-            self.counters.add(delivered=1)
+            sink.counters.add(delivered=1)
             self._telling.close()
         self._is_in_hand = False
 
@@ -242,14 +259,16 @@ class Channel:
         handler: Any = self.handler
         try:
             seconds = handler.deliver()
+            if seconds is not None:
+                seconds = min(max(SHORTEST_REST, float(seconds)), LONGEST_REST)
         except BaseException as error:
             count_elsewhere(self.counters, "deliver", error)
             self._sending.fail(now)
             seconds = self._sending.pause
         else:
             self._sending.close()
-        self._due_at = None if seconds is None else time.monotonic() + max(0.0, float(seconds))
-        return None if seconds is None else max(0.0, float(seconds))
+        self._due_at = None if seconds is None else time.monotonic() + seconds
+        return seconds
 
     def _flush(self, request: Flush) -> None:
         if self._flushes:
@@ -263,6 +282,9 @@ class Channel:
                 request.is_given_up = True
             else:
                 request.left = left if isinstance(left, int) else 0
+        elif self._delivers:
+            # It has no other way to send; what it still holds then is not sent.
+            request.is_given_up = self._send(time.monotonic()) is not None
         request.done.set()
 
     def _give_up_flushes(self) -> None:
@@ -283,6 +305,12 @@ class Channel:
                 count_elsewhere(self.counters, "after_fork", error)
 
 
+_telling: Final[ContextVar[threading.Event | None]] = ContextVar(
+    "chain_callbacks_telling", default=None
+)
+"""The bell of the worker that called the code that runs now, also where that is asynchronous."""
+
+
 def overrides(handler: object, *methods: str) -> bool:
     """Tell whether *handler* has more to do in a method of the base class than nothing."""
     return isinstance(handler, BaseCallbackHandler) and any(
@@ -293,6 +321,7 @@ def overrides(handler: object, *methods: str) -> bool:
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:
     current.set(QUIET)
+    _telling.set(bell)
     while True:
         bell.clear()
         channel = reference()
@@ -309,13 +338,17 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
         bell.wait(seconds)
 
 
-_lock = threading.Lock()
+# Reentrant: SIGTERM may have everything flushed while its thread is in here.
+_lock = threading.RLock()
 _channels: Final[WeakValueDictionary[int, Channel]] = WeakValueDictionary()
 _busy: Final[set[Channel]] = set()
 
 
 def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
-    """Return the channel of *handler*, the same at each call while one holds it."""
+    """Return the channel of *handler*, the same at each call while one holds it.
+
+    Of several manners the last one that queues says what its bounds are.
+    """
     with _lock:
         channel = _channels.get(id(handler))
         if channel is None:
@@ -323,6 +356,8 @@ def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
             if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
                 channel.start()  # At the end, when it is flushed, this version starts no thread.
+        elif manner.delivery == "queued" and manner != channel.limits:
+            channel.limit(manner)
         return channel
 
 
@@ -334,7 +369,7 @@ def channels() -> list[Channel]:
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _busy.clear()
     for channel in channels():
         channel.after_fork()

@@ -556,3 +556,38 @@ def test_handler_that_leaves_the_context_on_the_loop_of_handlers_fails_and_locks
 
     assert (done.returncode, done.stdout) == (0, "1\n1\nTrue\n")
     assert "an asynchronous handler cannot be waited for on its own loop" in done.stderr
+
+
+THREADS = """
+    import asyncio, contextvars, faulthandler
+
+    faulthandler.dump_traceback_later(100, exit=True)
+
+    from chain_callbacks import BaseCallbackHandler
+    from chain_callbacks.runnables import RunnableLambda
+
+    class Runs(BaseCallbackHandler):
+        depth = 0
+
+        async def on_chain_start(self, serialized, inputs, **kwargs):
+            Runs.depth += 1
+            if Runs.depth < 50:
+                config = {"callbacks": [Runs()]}
+                fresh = contextvars.Context()
+                await asyncio.to_thread(fresh.run, RunnableLambda(abs).invoke, -1, config)
+
+    print(RunnableLambda(abs).invoke(-1, {"callbacks": [Runs()]}), Runs.depth)
+"""
+
+
+def test_handlers_that_wait_fifty_deep_for_each_others_chains_lock_nothing_up():
+    """Each leaves the context, runs a chain in a thread and waits for it: all of them get one."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(THREADS)],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 50\n", "")

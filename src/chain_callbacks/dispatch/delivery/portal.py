@@ -7,13 +7,15 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .failures import log
 
 T = TypeVar("T")
+
+_MOST_THREADS: Final = 1_000
 
 
 class Portal:
@@ -31,6 +33,9 @@ class Portal:
         with self._lock:
             if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
+                # With as few threads as usual, handlers that wait in one for a chain whose handlers
+                # do so too would soon wait for each other; they are started as they are needed.
+                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
                 # A daemon: a handler that hangs must not hold the process at its end.
                 self._thread = threading.Thread(
                     target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True

@@ -22,8 +22,9 @@ from .steps import nested
 
 Make = Callable[[int, type[Any], Ears], Sample]
 
-STRAIGHT: Final = 1.25
-"""A line is straight where the last unit costs at most so many times what those before did."""
+STRAIGHT: Final = 1.5
+"""A line is straight where a unit at its end costs at most so many times what one before did; where
+the cost is a square, it is ten times."""
 
 
 @dataclass(frozen=True)

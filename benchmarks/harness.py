@@ -6,7 +6,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from .ears import Ears
@@ -58,7 +58,7 @@ class Goal:
             "ahead": f"{self.bound:g} times less than {self.peer}",
             "within": f"at most {self.bound:g} times {self.peer}",
             "more": f"at most {self.bound * 1e6:g} us above {self.peer}",
-            "takes": f"at most {self.bound:g}",
+            "takes": f"at most {self.bound:g}" if self.bound >= 1 or not self.bound else f"at most {self.bound * 1e6:g} us",
         }[self.kind]
 
     def reached(self, cost: Callable[[str], float]) -> float:
@@ -122,8 +122,8 @@ class Skipped:
 class Pace:
     """How much time is spent: seconds a sample, and samples of each side of a case."""
 
-    sample: float = 0.008
-    repeats: int = 11
+    sample: float = 0.015
+    repeats: int = 15
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,15 @@ class Result:
     Attributes:
         costs: By measure and side: seconds by the wall clock; processor time in kernels; counts.
         net: The same above the side that is taken off.
+        alone: The sides that are taken off of others.
     """
 
     name: str
     work: str
     costs: Mapping[Measure, Mapping[str, float]]
     net: Mapping[Measure, Mapping[str, float]]
-    goals: tuple[Goal, ...] = field(default=())
+    goals: tuple[Goal, ...] = ()
+    alone: tuple[str, ...] = ()
 
     def measure_of(self, goal: Goal) -> Measure:
         """Return the measure that decides: processor time, unless a goal is in seconds."""
@@ -156,6 +158,7 @@ class Result:
         return {
             "case": self.name,
             "work": self.work,
+            "alone": self.alone,
             "costs": {key: _rounded(costs) for key, costs in self.costs.items()},
             "net": {key: _rounded(costs) for key, costs in self.net.items()},
             "goals": [
@@ -259,7 +262,8 @@ def result_of(case: Case, taken: Mapping[Measure, Mapping[str, list[float]]]) ->
         }
         for measure, by_side in costs.items()
     }
-    return Result(case.name, case.work, costs, net, case.goals)
+    alone = tuple(dict.fromkeys(side.above for side in case.sides.values() if side.above))
+    return Result(case.name, case.work, costs, net, case.goals, alone)
 
 
 def counted(case: Counted) -> Result:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,8 @@ from chain_callbacks.runnables import RunnableLambda
 from .ears import Silent
 from .harness import OURS, PLAIN, Case, Goal, Sample, Side, Skipped
 from .samples import plain, repeated, step
+
+_NOWHERE: Final = Path(os.devnull)
 
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 """Characters of payloads."""
@@ -123,7 +126,7 @@ def _line(name: str) -> Case:
 
     def alone(_ears: object) -> Sample:
         logger = structlog.wrap_logger(
-            structlog.PrintLogger(open(os.devnull, "w", encoding="utf-8")),  # noqa: SIM115
+            structlog.PrintLogger(_NOWHERE.open("w", encoding="utf-8")),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper("iso", utc=True),
@@ -162,7 +165,7 @@ def _unseen(call: Any) -> Sample:
 
     def unseen(count: int) -> object:
         with (
-            open(os.devnull, "w", encoding="utf-8") as nowhere,
+            _NOWHERE.open("w", encoding="utf-8") as nowhere,
             contextlib.redirect_stderr(nowhere),
         ):
             return sample(count)

@@ -117,7 +117,10 @@ def _grown(line: Line, pace: Pace) -> Mapping[str, Any]:
                 result = measure(discovery.scan(size), pace)
         else:
             result = measure(_case(line, line.make, size), pace)
-        for measured, costs in ((wall, result.costs["wall"]), (processor, result.costs["processor"])):
+        for measured, costs in (
+            (wall, result.costs["wall"]),
+            (processor, result.costs["processor"]),
+        ):
             for side, cost in costs.items():
                 measured.setdefault(side, []).append(float(f"{cost:.4g}"))
     bend = bend_of(line.sizes, processor[OURS], is_flat=line.is_flat)
@@ -143,7 +146,7 @@ def _case(line: Line, make: Make, size: int) -> Case:
 
 
 def bend_of(sizes: tuple[int, ...], costs: list[float], *, is_flat: bool) -> float:
-    """Return how far the last piece of a line is above a straight one: 1 is straight, below it flat.
+    """Return how far the end of a line is above a straight one: 1 is straight, less is flatter.
 
     Of a flat line: how many times what the smallest costs the largest does.
     """
@@ -151,9 +154,7 @@ def bend_of(sizes: tuple[int, ...], costs: list[float], *, is_flat: bool) -> flo
         return costs[-1] / costs[0]
     steps = [
         (cost - before) / (size - smaller)
-        for size, smaller, cost, before in zip(
-            sizes[1:], sizes, costs[1:], costs, strict=False
-        )
+        for size, smaller, cost, before in zip(sizes[1:], sizes, costs[1:], costs, strict=False)
     ]
     earlier = (costs[-2] - costs[0]) / (sizes[-2] - sizes[0])
     return steps[-1] / earlier

@@ -54,11 +54,14 @@ class Goal:
     ours: str = OURS
 
     def __str__(self) -> str:
+        bound = f"{self.bound:g}"
+        if self.kind == "more" or 0 < self.bound < 1:
+            bound = f"{self.bound * 1e6:g} us"
         return {
-            "ahead": f"{self.bound:g} times less than {self.peer}",
-            "within": f"at most {self.bound:g} times {self.peer}",
-            "more": f"at most {self.bound * 1e6:g} us above {self.peer}",
-            "takes": f"at most {self.bound:g}" if self.bound >= 1 or not self.bound else f"at most {self.bound * 1e6:g} us",
+            "ahead": f"{bound} times less than {self.peer}",
+            "within": f"at most {bound} times {self.peer}",
+            "more": f"at most {bound} above {self.peer}",
+            "takes": f"at most {bound}",
         }[self.kind]
 
     def reached(self, cost: Callable[[str], float]) -> float:
@@ -122,8 +125,8 @@ class Skipped:
 class Pace:
     """How much time is spent: seconds a sample, and samples of each side of a case."""
 
-    sample: float = 0.015
-    repeats: int = 15
+    sample: float = 0.02
+    repeats: int = 19
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ class Result:
                 {
                     "goal": str(goal),
                     "kind": goal.kind,
+                    "ours": goal.ours,
+                    "peer": goal.peer,
                     "bound": goal.bound,
                     "reached": _significant(self.reached(goal)),
                     **(

@@ -26,8 +26,15 @@ hookimpl = pluggy.HookimplMarker("benchmarks")
 class _Specs:
     @hookspec
     def on_start(
-        self, serialized: Any, inputs: Any, run_id: Any, parent_run_id: Any, tags: Any,
-        metadata: Any, name: Any, run_type: Any,
+        self,
+        serialized: Any,
+        inputs: Any,
+        run_id: Any,
+        parent_run_id: Any,
+        tags: Any,
+        metadata: Any,
+        name: Any,
+        run_type: Any,
     ) -> None: ...
     @hookspec
     def on_end(self, outputs: Any, run_id: Any, parent_run_id: Any, tags: Any) -> None: ...
@@ -40,12 +47,25 @@ class _Plugin:
 
     @hookimpl
     def on_start(
-        self, serialized: Any, inputs: Any, run_id: Any, parent_run_id: Any, tags: Any,
-        metadata: Any, name: Any, run_type: Any,
+        self,
+        serialized: Any,
+        inputs: Any,
+        run_id: Any,
+        parent_run_id: Any,
+        tags: Any,
+        metadata: Any,
+        name: Any,
+        run_type: Any,
     ) -> None:
         self._handler.on_chain_start(
-            serialized, inputs, run_id=run_id, parent_run_id=parent_run_id, tags=tags,
-            metadata=metadata, name=name, run_type=run_type,
+            serialized,
+            inputs,
+            run_id=run_id,
+            parent_run_id=parent_run_id,
+            tags=tags,
+            metadata=metadata,
+            name=name,
+            run_type=run_type,
         )
 
     @hookimpl
@@ -105,8 +125,14 @@ def _hooks(ears: Ears) -> Sample:
 
     def call() -> None:
         hook.on_start(
-            serialized=_SERIALIZED, inputs="question", run_id=RUN_ID, parent_run_id=None, tags=[],
-            metadata={}, name="step", run_type="chain",
+            serialized=_SERIALIZED,
+            inputs="question",
+            run_id=RUN_ID,
+            parent_run_id=None,
+            tags=[],
+            metadata={},
+            name="step",
+            run_type="chain",
         )
         hook.on_end(outputs="answer", run_id=RUN_ID, parent_run_id=None, tags=[])
 
@@ -121,8 +147,14 @@ def _floor(ears: Ears) -> Sample:
     def call() -> None:
         for tell in starts:
             tell(
-                _SERIALIZED, "question", run_id=RUN_ID, parent_run_id=None, tags=[], metadata={},
-                name="step", run_type="chain",
+                _SERIALIZED,
+                "question",
+                run_id=RUN_ID,
+                parent_run_id=None,
+                tags=[],
+                metadata={},
+                name="step",
+                run_type="chain",
             )
         for tell in ends:
             tell("answer", run_id=RUN_ID, parent_run_id=None, tags=[])

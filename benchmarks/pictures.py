@@ -51,8 +51,7 @@ def bars(cases: Iterable[Mapping[str, Any]]) -> str:
             cost = case["net"]["wall"][side]
             parts += [
                 _text(left - 8, y, side, anchor="end"),
-                f'<rect x="{left}" y="{y - 10}" width="{x(cost) - left:.1f}" height="11" '
-                f'fill="{_COLOURS.get(side, _OTHER)}"/>',
+                _bar(left, y - 10, x(cost) - left, 11, _COLOURS.get(side, _OTHER)),
                 _text(round(x(cost) + 6, 1), y, duration(cost)),
             ]
     height = y + 30
@@ -97,7 +96,10 @@ def _panel(line: Mapping[str, Any], width: float, height: float) -> list[str]:
     ]
     for decade in range(first, last + 1):
         level = round(y(10.0**decade), 1)
-        parts += [_line(left, level, right, level), _text(left - 6, level + 4, _power(decade), "end")]
+        parts += [
+            _line(left, level, right, level),
+            _text(left - 6, level + 4, _power(decade), "end"),
+        ]
     parts += [
         _text(round(x(place), 1), bottom + 18, _size(size), "middle")
         for place, size in zip(places, sizes, strict=True)
@@ -111,7 +113,7 @@ def _panel(line: Mapping[str, Any], width: float, height: float) -> list[str]:
         column, row = number % 2, number // 2
         across, down = left + column * 118, bottom + 34 + 14 * row
         parts += [
-            f'<rect x="{across}" y="{down - 8}" width="9" height="9" fill="{colour}"/>',
+            _bar(across, down - 8, 9, 9, colour),
             _text(across + 13, down, side, size=10),
         ]
     return parts
@@ -144,6 +146,10 @@ def _text(
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{_FAINT}"/>'
+
+
+def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x}" y="{y}" width="{width:.1f}" height="{height}" fill="{colour}"/>'
 
 
 def _svg(height: float, title: str, parts: Iterable[str]) -> str:

@@ -215,9 +215,7 @@ def _by_name() -> Case:
         "`invoke` with a fresh config that holds a name, or the object",
         {
             OURS: Side(
-                lambda _ears: repeated(
-                    lambda: chain.invoke(1, {"callbacks": ["benchmark-silent"]})
-                )
+                lambda _ears: repeated(lambda: chain.invoke(1, {"callbacks": ["benchmark-silent"]}))
             ),
             "the object": Side(
                 lambda _ears: repeated(lambda: chain.invoke(1, {"callbacks": handlers}))
@@ -234,7 +232,7 @@ def _invoke(kind: Any, _ears: Ears) -> Sample:
 
 def _invoke_nested(kind: Any, ears: Ears) -> Sample:
     outer = kind(_invoke(kind, ears))
-    return lambda count: outer.invoke(count)
+    return outer.invoke  # type: ignore[no-any-return]
 
 
 def _invoking(count: int) -> Make:

@@ -103,11 +103,11 @@ def environment_reads() -> Iterator[Counter[object]]:
 
     environ: Any = os.environ
     before = environ._data
-    environ._data = environment._raw = Counting(before)  # type: ignore[misc]
+    environ._data = environment._raw = Counting(before)
     try:
         yield reads
     finally:
-        environ._data = environment._raw = before  # type: ignore[misc]
+        environ._data = environment._raw = before
 
 
 def blocks_of(call: Call, *, count: int = 200) -> float:

@@ -109,7 +109,7 @@ def scan(count: int) -> Case:
     return Case(
         f"a scan of {count:,} distributions",
         "the five handlers that are offered are found, with cold caches",
-        {name: Side(lambda _ears, find=find: repeated(find)) for name, find in contenders.items()},  # type: ignore[misc]
+        {name: Side(lambda _ears, find=find: repeated(find)) for name, find in contenders.items()},
         (Goal("ahead", 1, "entry_points(group=)"), Goal("ahead", 3, "pluggy, five names")),
         repeats=7,
     )

@@ -163,7 +163,7 @@ def _batches() -> Iterator[Case]:
             + ("four threads" if name == "batch" else "all at once"),
             {
                 **_both(make, above=PLAIN, per=ITEMS),
-                PLAIN: Side(lambda _ears, alone=alone: alone, per=ITEMS, tells=False),  # type: ignore[misc]
+                PLAIN: Side(lambda _ears, alone=alone: alone, per=ITEMS, tells=False),
             },
             (Goal("ahead", bound, PEER),),
             is_ordered=False,
@@ -232,7 +232,7 @@ def _invoke(kind: Any, _ears: Ears) -> Sample:
 
 def _invoke_nested(kind: Any, ears: Ears) -> Sample:
     outer = kind(_invoke(kind, ears))
-    return outer.invoke  # type: ignore[no-any-return]
+    return outer.invoke
 
 
 def _invoking(count: int) -> Make:

@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import pytest
-from benchmarks import counting
 
+from benchmarks import counting
 from chain_callbacks import CallbackManager
 from chain_callbacks.dispatch.context import current
 from chain_callbacks.resolution.resolver import _MOST_FOLDS

@@ -137,6 +137,7 @@ class Result:
         costs: By measure and side: seconds by the wall clock; processor time in kernels; counts.
         net: The same above the side that is taken off.
         alone: The sides that are taken off of others.
+        kernel: Seconds of processor time that the kernel took.
     """
 
     name: str
@@ -145,16 +146,20 @@ class Result:
     net: Mapping[Measure, Mapping[str, float]]
     goals: tuple[Goal, ...] = ()
     alone: tuple[str, ...] = ()
+    kernel: float = 0.0
 
     def measure_of(self, goal: Goal) -> Measure:
         """Return the measure that decides: processor time, unless a goal is in seconds."""
         if "count" in self.costs:
             return "count"
-        return "processor" if goal.kind in ("ahead", "within") else "wall"
+        return "wall" if goal.kind == "takes" else "processor"
 
     def reached(self, goal: Goal, measure: Measure | None = None) -> float:
         """Return the number that a goal's bound is held against."""
-        return goal.reached(self.net[measure or self.measure_of(goal)].__getitem__)
+        by = measure or self.measure_of(goal)
+        # A difference in seconds, as if the machine had been steady.
+        seconds = self.kernel if goal.kind == "more" and by == "processor" else 1
+        return goal.reached(self.net[by].__getitem__) * seconds
 
     def data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -239,6 +244,7 @@ def measure(case: Case, pace: Pace) -> Result:
         "processor": {name: [] for name in samples},
     }
     before = _processor(kernel)
+    kernels = [before]
     for _ in range(min(case.repeats or pace.repeats, pace.repeats)):
         for name, sample in samples.items():
             began, used = time.perf_counter(), case.processor()
@@ -249,10 +255,13 @@ def measure(case: Case, pace: Pace) -> Result:
             taken["wall"][name].append(lasted / items)
             taken["processor"][name].append(used / items / ((before + after) / 2))
             before = after
-    return result_of(case, taken)
+            kernels.append(after)
+    return result_of(case, taken, statistics.median(kernels))
 
 
-def result_of(case: Case, taken: Mapping[Measure, Mapping[str, list[float]]]) -> Result:
+def result_of(
+    case: Case, taken: Mapping[Measure, Mapping[str, list[float]]], kernel: float
+) -> Result:
     """Return the medians of what was taken of each side."""
     costs: dict[Measure, dict[str, float]] = {
         measure: {name: statistics.median(values) for name, values in by_side.items()}
@@ -268,7 +277,7 @@ def result_of(case: Case, taken: Mapping[Measure, Mapping[str, list[float]]]) ->
         for measure, by_side in costs.items()
     }
     alone = tuple(dict.fromkeys(side.above for side in case.sides.values() if side.above))
-    return Result(case.name, case.work, costs, net, case.goals, alone)
+    return Result(case.name, case.work, costs, net, case.goals, alone, kernel)
 
 
 def counted(case: Counted) -> Result:

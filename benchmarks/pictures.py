@@ -20,6 +20,7 @@ _COLOURS: Final = {
     "pluggy, two hook calls": "#4c8c4a",
     "pluggy, five names": "#4c8c4a",
     "floor": "#8a8f94",
+    "stevedore": "#c94f7c",
 }
 _OTHER: Final = "#b3a369"
 _INK: Final = "#24292f"

@@ -257,6 +257,7 @@ class Channel:
 
     def _send(self, now: float) -> float | None:
         handler: Any = self.handler
+        seconds: float | None
         try:
             seconds: float | None = handler.deliver()
             if seconds is not None:

@@ -68,7 +68,7 @@ class Listener:
         manner = Manner.of(handler, operator, policy, content=content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
-        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver"):
+        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver", "after_fork"):
             self.channel = channel_of(handler, self.counters, self.manner)
         watch()
 

@@ -289,7 +289,9 @@ def _close(name: str, close: Callable[[], Any]) -> None:
         closed = close()
         if inspect.isawaitable(closed):
             portal.run(closed)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
 
 

@@ -26,6 +26,10 @@ from .process import at_end, call_in_thread
 from .queued import Channel, Flush, at_once, channels
 
 
+SLICE: Final = 0.1
+"""Seconds until a second Ctrl-C ends a flush, at most."""
+
+
 class HandlerStats(NamedTuple):
     """The counts of one handler in this process.
 
@@ -109,8 +113,16 @@ def flush(timeout: float | None = None) -> FlushReport:
     requests = [(channel, channel.request_flush(deadline)) for channel in channels()]
     for _, request in requests:
         if request is not None:
-            request.done.wait(max(0.0, deadline - time.monotonic()))
+            _wait(request.done, deadline)
     return _report(requests)
+
+
+def _wait(event: threading.Event, deadline: float) -> bool:
+    """Wait in slices: a signal that comes right before a wait begins is seen after it only."""
+    while not event.wait(min(SLICE, max(0.0, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _report(requests: list[tuple[Channel, Flush | None]]) -> FlushReport:
@@ -197,7 +209,7 @@ def _send_at_once(channel: Channel) -> None:
         deadline = time.monotonic() + seconds
         request = channel.request_flush(deadline)
         if request is not None:
-            request.done.wait(max(0.0, deadline - time.monotonic()))
+            _wait(request.done, deadline)
     if request is not None:
         _say(_report([(channel, request)]))
 
@@ -214,7 +226,7 @@ def _close(seconds: float) -> None:
         if not call_in_thread(call, f"close-{name}"):
             call()
     for _, call in calls:
-        call.is_done.wait(max(0.0, deadline - time.monotonic()))
+        _wait(call.is_done, deadline)
     late = [name for name, call in calls if not call.is_done.is_set()]
     if late:
         log.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 HERE = Path(__file__).parent
-PATIENCE = 50.0
+PATIENCE = 30.0
 """Seconds until a script is taken to hang; it says where it stands before that."""
 
 
@@ -68,7 +69,7 @@ class Script:
             is_readable = select.select([self.process.stdout], [], [], end - time.monotonic())[0]
             read = os.read(self.process.stdout.fileno(), 65_536) if is_readable else b""
             if not read:
-                self.process.kill()
+                self.process.send_signal(signal.SIGABRT)
                 raise AssertionError(self.process.communicate()[1].decode())
             self._out += read
 
@@ -80,7 +81,7 @@ class Script:
         try:
             out, err = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGABRT)
             raise AssertionError(self.process.communicate()[1].decode()) from None
         now = time.monotonic()
         said = (self._out + out).decode()

@@ -25,12 +25,12 @@ from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
 from ..resolution.environment import NAMES
-from ..resolution.explanation import aligned
 from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.index import Candidate, index
 from ..resolution.names import DEFAULT_INSTANCE, Entry, Ref, handler_name, parse_entry
 from ..resolution.operator import Operator, operator
-from .output import one_line, say, say_data
+from ..text import aligned
+from .output import say, say_data
 
 _HEAD: Final = ("name", "enabled", "distribution", "version", "from")
 
@@ -66,12 +66,11 @@ def run(arguments: Namespace) -> int:
 def _cells(each: Listed) -> tuple[str, ...]:
     enabled = "yes" if each.enabled else "-"
     return (
-        # What is shown was written by whoever made the plugin.
-        one_line(each.entry),
+        each.entry,
         f"{enabled} (hooks)" if each.kind == "hooks" else enabled,
-        one_line(each.distribution or "-"),
-        one_line(each.version or "-"),
-        one_line(each.location or "registered"),
+        each.distribution or "-",
+        each.version or "-",
+        each.location or "registered",
     )
 
 

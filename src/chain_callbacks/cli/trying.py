@@ -20,7 +20,8 @@ from ..dispatch.sinks import events_of
 from ..errors import BrokenPluginError
 from ..resolution import factory
 from ..resolution.names import parse_entry
-from .output import one_line, say, say_data
+from ..text import one_line
+from .output import say, say_data
 
 RUN: Final = "chain-callbacks test"
 TAG: Final = "chain-callbacks:test"

@@ -11,9 +11,9 @@ from uuid import UUID
 from weakref import WeakSet
 
 from ..events import on_custom_event, on_llm_end, on_retry, on_text
+from ..text import escaped
 from .lines import Line, LineHandler
 from .rendering import (
-    escaped,
     is_terminal,
     retry_of,
     shown,

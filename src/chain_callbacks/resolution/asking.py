@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ..dispatch.around import manager_around
 from ..dispatch.context import Quiet, current
 from ..dispatch.manager import CallbackManager
 from ..dispatch.routes import Routes
@@ -24,7 +25,6 @@ from .names import parse_entry
 from .operator import operator
 from .resolver import enter, given_manager, unwrapped
 from .root import environment_items, misspelt_variables
-from .scope import manager_here
 from .sources import RUNTIME, Attachments, Item, items_of
 
 
@@ -71,7 +71,7 @@ def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
     own = None if constructor is None else Attachments(constructor, "constructor")
     config = {"callbacks": callbacks}
     manager = enter(own, config)
-    return Resolution(manager or manager_here(), _trace(own, callbacks).rows, ())
+    return Resolution(manager or manager_around(), _trace(own, callbacks).rows, ())
 
 
 def explain(

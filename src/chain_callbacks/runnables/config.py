@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
-from ..dispatch.context import Attached, current
-from ..dispatch.manager import CallbackManager
+from ..dispatch.around import manager_around
 from ..dispatch.runs import Run
 from ..errors import InvalidConfigError, did_you_mean, quoted
 from ..resolution.sources import Attachments, Layered
@@ -99,16 +98,7 @@ def merged(
 
 def child_config(run: Run | None) -> RunnableConfig:
     """Return the config that a function is given: its child manager, and what is inherited."""
-    scope = current.get()
-    manager: CallbackManager | None = None
-    if run is not None:
-        manager = run.child
-    elif isinstance(scope, Run):
-        manager = scope.child
-    elif isinstance(scope, CallbackManager):
-        manager = scope
-    if manager is None:
-        return {"callbacks": None, "recursion_limit": DEFAULT_RECURSION_LIMIT}
+    manager = manager_around() if run is None else run.child
     config: RunnableConfig = {
         "callbacks": manager if manager.parent is not None else None,
         "tags": [*manager.tags],
@@ -122,10 +112,4 @@ def child_config(run: Run | None) -> RunnableConfig:
 
 def limits_here() -> RunnableConfig:
     """Return the limits that hold where the caller is: of the current run, or of nobody."""
-    scope = current.get()
-    while isinstance(scope, Attached):
-        scope = scope.around
-    manager = scope.child if isinstance(scope, Run) else scope
-    if isinstance(manager, CallbackManager):
-        return {**manager.limits}  # type: ignore[typeddict-item]
-    return {}
+    return {**manager_around().limits}  # type: ignore[typeddict-item]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, get_args
 
-from .errors import InvalidPolicyError
+from .errors import InvalidPolicyError, UnknownPolicyError
 from .events import RunType
 from .handler import BaseCallbackHandler, Content, Delivery, HandlerLike, OnError
 
@@ -286,7 +286,7 @@ def parse_policy(values: Mapping[str, str | int], *, source: str) -> Policy:
     stated = {}
     for name, value in values.items():
         if name not in _PARSERS:
-            raise InvalidPolicyError(policy="policy", value=name, source=source, valid=POLICIES)
+            raise UnknownPolicyError(policy=name, value=str(value), source=source, valid=POLICIES)
         text = str(value) if type(value) is int else value
         if not isinstance(text, str):
             raise InvalidPolicyError(

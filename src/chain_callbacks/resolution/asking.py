@@ -21,7 +21,7 @@ from ..errors import (
 from . import factory
 from .explanation import Row, describe, table
 from .fold import Folded, fold
-from .names import parse_entry
+from .names import parse_plain_name
 from .operator import operator
 from .resolver import enter, given_manager, unwrapped
 from .root import environment_items, misspelt_variables
@@ -193,8 +193,4 @@ _LONGEST_SHOWN: Final = 60
 
 
 def _name(text: str) -> str:
-    source = "requested(allow=...)"
-    operation, ref, _ = parse_entry(text, source=source)
-    if operation != "add" or str(ref) != ref.name:
-        raise InvalidNameError(entry=text, position=1, source=source)
-    return ref.name
+    return parse_plain_name(text, source="requested(allow=...)")

@@ -14,7 +14,6 @@ from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
-    InvalidNameError,
     NotAHandlerError,
     UnknownHandlerError,
     UnknownInstanceError,
@@ -25,7 +24,7 @@ from . import plugins
 from .given import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .making import Failure, blaming, call
-from .names import DEFAULT_INSTANCE, Ref, normalised, parse_entry
+from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .operator import forget as forget_operator
 from .operator import operator
 from .provenance import Provenance
@@ -71,17 +70,15 @@ def register(name: str, provider: Callable[..., Any]) -> None:
         InvalidNameError: *name* is no handler name.
         NotAHandlerError: *provider* cannot be called.
     """
-    entry = parse_entry(name, source="register()")
-    if entry.operation != "add" or entry.ref.instance or entry.ref.distribution:
-        raise InvalidNameError(entry=name, position=1, source="register()")
+    plain = parse_plain_name(name, source="register()")
     if not callable(provider):
         raise NotAHandlerError(
             kind=f"of type {type(provider).__name__}",
             source=f"The provider of {name!r}",
             reason="pass a handler class, or a callable that returns a handler",
         )
-    _registered[entry.ref.name] = provider
-    for key in [key for key in _live if key.name == entry.ref.name]:
+    _registered[plain] = provider
+    for key in [key for key in _live if key.name == plain]:
         del _live[key]
     changes.count += 1
 

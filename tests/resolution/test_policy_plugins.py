@@ -279,9 +279,10 @@ def test_the_hooks_are_told_of_what_is_made_and_what_fails(hooks):
     ] == sys.modules["metrics_x"].told[:3]
 
 
-def test_a_hook_that_raises_is_logged(hooks, said, heard):
+@pytest.mark.parametrize("error", ["ValueError(name)", "SystemExit"])
+def test_a_hook_that_raises_is_logged(hooks, said, heard, error):
     """The handler that it was told of works all the same."""
-    hooks("raise ValueError(name)")
+    hooks(f"raise {error}")
     STEP.invoke(1, {"callbacks": ["metrics", "a"]})
     assert ["a"] == who(heard)
     assert ["The plugin metrics:metrics_x failed in chain_callbacks_handler_created."] * 2 == said()

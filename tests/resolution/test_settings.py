@@ -415,6 +415,17 @@ def test_policies_are_settings_of_any_handler(config_file, monkeypatch, heard):
 
 
 @pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_is_as_one_that_is_not_set(config_file, monkeypatch, heard, empty):
+    """It loosens nothing that the file says."""
+    config_file('callbacks = ["plain"]\n[handlers.plain]\nonly = "errors"\n')
+    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", empty)
+    STEP.invoke(1)
+    (row,) = resolve().as_data()
+    assert ([], "only=errors content=redacted") == (heard, row["policy"])
+
+
+@pytest.mark.usefixtures("plain")
 def test_code_tightens_what_the_operator_set(monkeypatch, heard):
     """A policy stated in code is added to the operator's."""
     monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "chain")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -55,8 +55,29 @@ class Live:
     provenance: Provenance
 
 
+class _Failed:
+    """Why a handler cannot be made, until its variables change or all is made anew."""
+
+    def __init__(self, error: BrokenPluginError, state: int) -> None:
+        # Not the error that is raised: that holds the frames which it leaves.
+        self._error = _copied(error)
+        self.state = state
+
+    def again(self, source: str) -> BrokenPluginError:
+        return _copied(self._error, source=source)
+
+
+def _copied(error: BrokenPluginError, **changes: Any) -> BrokenPluginError:
+    copied = type(error)(**{**error._attributes, **changes})
+    for note in getattr(error, "__notes__", ()):
+        copied.add_note(note)
+    copied.__cause__ = error.__cause__
+    return copied
+
+
 _registered: dict[str, Callable[..., Any]] = {}
 _live: dict[Key, Live] = {}
+_failed: dict[Key, _Failed] = {}
 
 
 def register(name: str, provider: Callable[..., Any]) -> None:
@@ -64,7 +85,8 @@ def register(name: str, provider: Callable[..., Any]) -> None:
 
     For tests, notebooks and frozen applications. *provider* is a handler class, or any callable
     that returns a handler; it is called when the name is first used. Registering a name again
-    replaces it for runs that start afterwards.
+    replaces it for runs that start afterwards; the handler that it made until then is
+    sent what it has to hear, and closed.
 
     Raises:
         InvalidNameError: *name* is no handler name.
@@ -78,9 +100,9 @@ def register(name: str, provider: Callable[..., Any]) -> None:
             reason="pass a handler class, or a callable that returns a handler",
         )
     _registered[plain] = provider
-    for key in [key for key in _live if key.name == plain]:
-        del _live[key]
     changes.count += 1
+    _failed.clear()
+    _retire(_taken([key for key in _live if key.name == plain]))
 
 
 class _Changes:
@@ -167,11 +189,17 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.get(key)
     if found is not None:
         return found
+    state = env.state_of(key.name, _instance_of(key))
+    failure = _failed.get(key)
+    if failure is not None and failure.state == state:
+        raise failure.again(source)
     candidate = _installed(key, source)
     provenance = plugins.provenance_of(candidate)
     try:
         made = _make(key, candidate, provenance, source)
     except ChainCallbacksError as error:
+        if isinstance(error, BrokenPluginError):
+            _failed[key] = _Failed(error, state)
         plugins.call_hook(
             "chain_callbacks_plugin_failed", name=str(key), error=error, provenance=provenance
         )
@@ -198,6 +226,10 @@ def provider_of(key: Key, *, source: str) -> tuple[plugins.Provider, Provenance]
     return _provider(key, candidate, source), plugins.provenance_of(candidate)
 
 
+def _instance_of(key: Key) -> str | None:
+    return None if key.instance == DEFAULT_INSTANCE else key.instance
+
+
 def _installed(key: Key, source: str) -> Candidate | None:
     if key.distribution in (REGISTERED, FROM_FILE):
         return None
@@ -205,7 +237,7 @@ def _installed(key: Key, source: str) -> Candidate | None:
 
 
 def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Provider:
-    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
+    instance = _instance_of(key)
     if candidate is None and key.distribution == REGISTERED:
         return _registered[key.name]
     try:
@@ -227,7 +259,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
 
 
 def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
-    given = Given(key.name, None if key.instance == DEFAULT_INSTANCE else key.instance)
+    given = Given(key.name, _instance_of(key))
     provider = _provider(key, candidate, source)
     stated = parse_policies(given)
     called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
@@ -252,27 +284,52 @@ def live_handlers() -> dict[str, object]:
 
 
 def reset() -> None:
-    """Close the live handlers and forget them, the index and the file: all is made anew."""
-    close_all()
+    """Close the live handlers and forget them, the index and the file: all is made anew.
+
+    What is queued for them is told first, within the seconds that the end of the process has.
+    """
+    retired = _taken(_live)
     forget()
     forget_operator()
     changes.count += 1
+    _failed.clear()
+    _retire(retired)
 
 
 def close_all() -> None:
-    """Close the handlers that a name made, and forget them."""
-    closing = [found for _, found in sorted(_live.items())]
-    keys = [str(key) for key in sorted(_live)]
-    _live.clear()
-    for name, found in zip(keys, closing, strict=True):
-        close = getattr(found.handler, "close", None)
-        if callable(close):
-            try:
-                closed = close()
-                if inspect.isawaitable(closed):
-                    portal.run(closed)
-            except Exception as error:
-                log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+    """Close the handlers that a name made, and forget them; for the end, which has flushed them."""
+    _close(_taken(_live))
+
+
+def _taken(keys: Iterable[Key]) -> dict[str, object]:
+    """Take handlers out of those that are live, in the order of their names."""
+    return {str(key): _live.pop(key).handler for key in sorted(keys)}
+
+
+def _retire(handlers: Mapping[str, object]) -> None:
+    if handlers:
+        late = ending.flush_those(handlers.values()).late
+        for name in late:
+            log.warning("The handler %s is closed, and did not send everything before.", name)
+    _close(handlers)
+
+
+def _close(handlers: Mapping[str, object]) -> None:
+    interrupt: KeyboardInterrupt | None = None
+    for name, handler in handlers.items():
+        close = getattr(handler, "close", None)
+        if not callable(close):
+            continue
+        try:
+            closed = close()
+            if inspect.isawaitable(closed):
+                portal.run(closed)
+        except KeyboardInterrupt as error:
+            interrupt = error  # The others are closed all the same.
+        except BaseException as error:
+            log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+    if interrupt is not None:
+        raise interrupt
 
 
 ending.closers.append(close_all)

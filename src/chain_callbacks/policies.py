@@ -65,6 +65,10 @@ class WhenFull(NamedTuple):
         return f"block({self.seconds:g})" if self.seconds else "drop"
 
 
+IN_CODE: Final = "policy()"
+"""Who states a policy in code; where it does is known when it is attached."""
+
+
 class Policy(NamedTuple):
     """How a handler is listened to; a field that is None was not stated.
 
@@ -88,6 +92,11 @@ class Policy(NamedTuple):
         """Return this policy with what *later* states in its place."""
         stated = {name: value for name, value in later.stated().items() if name != "by"}
         return self._replace(**stated, by=tuple({**dict(self.by), **dict(later.by)}.items()))
+
+    def stated_in(self, place: str) -> Policy:
+        """Return this policy, with *place* as where code stated what it states there."""
+        by = [(name, f"{IN_CODE} in {place}" if who == IN_CODE else who) for name, who in self.by]
+        return self._replace(by=tuple(by))
 
     def stated(self) -> dict[str, Any]:
         """Return the fields that were stated, by name."""
@@ -330,4 +339,4 @@ def policy(handler: HandlerLike, /, **values: str | int) -> WithPolicy:
     Raises:
         InvalidPolicyError: A policy has an unknown name or value.
     """
-    return WithPolicy(handler, parse_policy(values, source="policy()"))
+    return WithPolicy(handler, parse_policy(values, source=IN_CODE))

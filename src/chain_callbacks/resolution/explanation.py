@@ -76,10 +76,10 @@ def _policies(row: Row) -> tuple[Policy, ...]:
 
 def _stated_by(row: Row) -> list[str]:
     """Return who stated each policy: the operator's variable, or the place in code."""
-    stated = [(row.operator, name, source) for name, source in row.operator.by]
-    stated += [(row.policy, name, f"{source} in {row.source}") for name, source in row.policy.by]
     return [
-        f"{Policy(**{name: getattr(policy, name)})} by {source}" for policy, name, source in stated
+        f"{Policy(**{name: getattr(policy, name)})} by {source}"
+        for policy in (row.operator, row.policy)
+        for name, source in policy.by
     ]
 
 

@@ -70,27 +70,18 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
 
     After them come the policy plugins' changes, and then what the operator requires.
     """
-    rows = [row_of(listener) for listener in base.listeners]
-    state = _Fold(
-        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
-        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
-        rows,
-    )
-    for item in items:
-        try:
-            _apply(state, item)
-        except ChainCallbacksError as error:
-            _refused(state, item, error)
+    state = _begun(base)
+    _choose(state, items)
     try:
         _enforce(state)
     except PolicyPluginError as error:
         state.stop(error)
         state.rows.append(Row(error.plugin, f"{NAMES}_PLUGINS", "broken", reason=error.reason))
-    for entry in operator().require:
-        _require(state, entry)
+    _require_all(state)
     if state.fatal is None:
         _make(state)
-    for slots in (state.here, state.down):
+    # Of an entry that is listened to in two ways, the row shows the one of the run itself.
+    for slots in (state.down, state.here):
         merge_objects(slots)
         _refuse_contradictions(state, slots)
     is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
@@ -99,6 +90,39 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     down = _routes(base, state.down)
     here = down if is_same else _routes(base, state.here)
     return Folded(here, down, tuple(state.rows), tuple(state.problems), state.fatal)
+
+
+def chosen(items: Sequence[Item]) -> frozenset[factory.Key]:
+    """Return the named handlers that a fold of *items* would make; nothing is imported.
+
+    What policy plugins would change is not among it: asking them imports them.
+    """
+    state = _begun(Routes())
+    _choose(state, items)
+    _require_all(state)
+    return frozenset(slot.key for slot in state.here if isinstance(slot.key, factory.Key))
+
+
+def _begun(base: Routes) -> _Fold:
+    rows = [row_of(listener) for listener in base.listeners]
+    return _Fold(
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        rows,
+    )
+
+
+def _choose(state: _Fold, items: Iterable[Item]) -> None:
+    for item in items:
+        try:
+            _apply(state, item)
+        except ChainCallbacksError as error:
+            _refused(state, item, error)
+
+
+def _require_all(state: _Fold) -> None:
+    for entry in operator().require:
+        _require(state, entry)
 
 
 def _enforce(state: _Fold) -> None:
@@ -113,6 +137,7 @@ def _enforce(state: _Fold) -> None:
 
 def _apply(state: _Fold, item: Item) -> None:
     content = item.content
+    item = item._replace(policy=item.policy.stated_in(item.source))
     lists = state.lists(is_local=item.is_local)
     if isinstance(content, Entry):
         _apply_entry(state, item, content, lists)
@@ -168,7 +193,6 @@ def _require(state: _Fold, entry: Entry) -> None:
             if slot.key == key:
                 if slot.policy != UNSTATED:
                     slot.policy, slot.listener = UNSTATED, None
-                    slot.row.policy = UNSTATED
                 slot.is_required = True
                 break
         else:
@@ -256,7 +280,6 @@ def _make(state: _Fold) -> None:
             slot.row.counters = counters_of(slot.name)
             slot.origin = slot.origin._replace(provenance=result.provenance)
             slot.row.provenance = result.provenance
-            slot.row.operator = result.operator
             slot.row.events = events_of(result.handler)
         else:
             slot.row.status = "broken"
@@ -273,6 +296,7 @@ def _refuse_contradictions(state: _Fold, slots: list[Slot]) -> None:
     for slot in list(slots):
         try:
             slot.listener = slot.as_listener()
+            slot.row.policy, slot.row.operator = slot.policy, slot.operator
             slot.row.manner = slot.listener.manner
         except InvalidPolicyError as error:
             slots.remove(slot)

@@ -103,6 +103,14 @@ def test_a_policy_sees_who_would_listen(policy_plugin, heard, listening):
     assert ("Listening",) == sys.modules[module].asked[-1]
 
 
+@pytest.mark.parametrize("ask", [resolve, lambda names: explain(callbacks=names)])
+def test_a_policy_is_asked_once_by_who_asks(policy_plugin, ask):
+    """`resolve()` and `explain()` fold once, environment and call together."""
+    module = policy_plugin("watch")
+    ask(["b", "a"])
+    assert [("b", "a")] == sys.modules[module].asked
+
+
 def test_the_current_manager_is_under_the_policy(policy_plugin):
     """A manager that is passed on by hand has what the policy adds."""
     policy_plugin("audit", "resolution.add('d')")

@@ -38,7 +38,7 @@ class Folded:
     """What a fold gave: the two lists, a row for each entry, and what was wrong on the way.
 
     *fatal* is that of the problems with which nothing may run, whoever asks: what enforces
-    something, or is to see everything, cannot be had.
+    something, or is to see everything, cannot be had. *sources* has who asked, for each problem.
     """
 
     here: Routes
@@ -46,6 +46,7 @@ class Folded:
     rows: tuple[Row, ...]
     problems: tuple[ChainCallbacksError, ...]
     fatal: ChainCallbacksError | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,11 +54,11 @@ class _Fold:
     here: list[Slot]
     down: list[Slot]
     rows: list[Row]
-    problems: list[ChainCallbacksError] = field(default_factory=list)
+    problems: list[tuple[ChainCallbacksError, str]] = field(default_factory=list)
     fatal: ChainCallbacksError | None = None
 
-    def stop(self, error: ChainCallbacksError) -> None:
-        self.problems.append(error)
+    def stop(self, error: ChainCallbacksError, source: str) -> None:
+        self.problems.append((error, source))
         self.fatal = self.fatal or error
 
     def lists(self, *, is_local: bool) -> tuple[list[Slot], ...]:
@@ -75,7 +76,7 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     try:
         _enforce(state)
     except PolicyPluginError as error:
-        state.stop(error)
+        state.stop(error, f"{NAMES}_PLUGINS")
         state.rows.append(Row(error.plugin, f"{NAMES}_PLUGINS", "broken", reason=error.reason))
     _require_all(state)
     if state.fatal is None:
@@ -89,7 +90,9 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     )
     down = _routes(base, state.down)
     here = down if is_same else _routes(base, state.here)
-    return Folded(here, down, tuple(state.rows), tuple(state.problems), state.fatal)
+    problems = tuple(error for error, _ in state.problems)
+    sources = tuple(source for _, source in state.problems)
+    return Folded(here, down, tuple(state.rows), problems, state.fatal, sources)
 
 
 def chosen(items: Sequence[Item]) -> frozenset[factory.Key]:
@@ -184,7 +187,7 @@ def _require(state: _Fold, entry: Entry) -> None:
         key = factory.identify(entry.ref, source=source)
     except ChainCallbacksError as error:
         state.rows.append(Row(entry.text, source, "unknown", reason=" ".join(str(error).split())))
-        state.stop(error)
+        state.stop(error, source)
         return
     row = Row(entry.text, source, "active", key=str(key))
     is_new = False
@@ -255,7 +258,7 @@ def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
     elif isinstance(error, HandlerDeniedError):
         status = "denied"
     state.rows.append(Row(text, item.source, status, reason=" ".join(str(error).split())))
-    state.problems.append(error)
+    state.problems.append((error, item.source))
 
 
 def _make(state: _Fold) -> None:
@@ -270,9 +273,9 @@ def _make(state: _Fold) -> None:
             except ChainCallbacksError as error:
                 made[slot.key] = error
                 if slot.is_required:
-                    state.stop(error)
+                    state.stop(error, slot.origin.source)
                 else:
-                    state.problems.append(error)
+                    state.problems.append((error, slot.origin.source))
         result = made[slot.key]
         if isinstance(result, factory.Live):
             slot.handler, slot.operator = result.handler, result.operator
@@ -303,9 +306,9 @@ def _refuse_contradictions(state: _Fold, slots: list[Slot]) -> None:
             if slot.row.status != "refused":
                 slot.row.status, slot.row.reason = "refused", str(error)
                 if slot.is_required:
-                    state.stop(error)
+                    state.stop(error, slot.origin.source)
                 else:
-                    state.problems.append(error)
+                    state.problems.append((error, slot.origin.source))
 
 
 def _routes(base: Routes, slots: Iterable[Slot]) -> Routes:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery import ending
-from ..dispatch.delivery.portal import portal
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
@@ -28,8 +25,7 @@ from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .operator import forget as forget_operator
 from .operator import operator
 from .provenance import Provenance
-
-log = logging.getLogger("chain_callbacks")
+from .retirement import close, retire
 
 REGISTERED: Final = "(registered)"
 FROM_FILE: Final = "(file)"
@@ -102,7 +98,7 @@ def register(name: str, provider: Callable[..., Any]) -> None:
     _registered[plain] = provider
     changes.count += 1
     _failed.clear()
-    _retire(_taken([key for key in _live if key.name == plain]))
+    retire(_taken([key for key in _live if key.name == plain]))
 
 
 class _Changes:
@@ -293,43 +289,18 @@ def reset() -> None:
     forget_operator()
     changes.count += 1
     _failed.clear()
-    _retire(retired)
+    retire(retired)
 
 
 def close_all() -> None:
     """Close the handlers that a name made, and forget them; for the end, which has flushed them."""
-    _close(_taken(_live))
+    close(_taken(_live))
 
 
 def _taken(keys: Iterable[Key]) -> dict[str, object]:
     """Take handlers out of those that are live, in the order of their names."""
-    return {str(key): _live.pop(key).handler for key in sorted(keys)}
-
-
-def _retire(handlers: Mapping[str, object]) -> None:
-    if handlers:
-        late = ending.flush_those(handlers.values()).late
-        for name in late:
-            log.warning("The handler %s is closed, and did not send everything before.", name)
-    _close(handlers)
-
-
-def _close(handlers: Mapping[str, object]) -> None:
-    interrupt: KeyboardInterrupt | None = None
-    for name, handler in handlers.items():
-        close = getattr(handler, "close", None)
-        if not callable(close):
-            continue
-        try:
-            closed = close()
-            if inspect.isawaitable(closed):
-                portal.run(closed)
-        except KeyboardInterrupt as error:
-            interrupt = error  # The others are closed all the same.
-        except BaseException as error:
-            log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
-    if interrupt is not None:
-        raise interrupt
+    found = {str(key): _live.pop(key, None) for key in sorted(keys)}
+    return {name: each.handler for name, each in found.items() if each is not None}
 
 
 ending.closers.append(close_all)

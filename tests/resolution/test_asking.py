@@ -59,6 +59,14 @@ def test_settings_that_cannot_be_read_are_explained(monkeypatch):
         resolve(["a"])
 
 
+def test_nothing_is_called_active_where_nothing_may_run(monkeypatch):
+    """Where a required handler cannot be had, the others are not made, and their rows say so."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "nope")
+    explained = explain(callbacks=["a", "b"])
+    assert ["refused", "refused", "unknown"] == [row["status"] for row in explained.as_data()]
+    assert [] == explained.manager.handlers
+
+
 def test_resolve_and_explain_give_the_same(monkeypatch):
     """Rows, problems and who listens, where nothing stops a call."""
     monkeypatch.setenv("CHAIN_CALLBACKS", "a,slak")

@@ -81,6 +81,8 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     _require_all(state)
     if state.fatal is None:
         _make(state)
+    else:
+        _stop(state)
     # Of an entry that is listened to in two ways, the row shows the one of the run itself.
     for slots in (state.down, state.here):
         merge_objects(slots)
@@ -259,6 +261,16 @@ def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
         status = "denied"
     state.rows.append(Row(text, item.source, status, reason=" ".join(str(error).split())))
     state.problems.append((error, item.source))
+
+
+def _stop(state: _Fold) -> None:
+    """Drop the names, whose handlers are not made where nothing may run."""
+    for slots in (state.here, state.down):
+        for slot in slots:
+            if slot.handler is None:
+                slot.row.status = "refused"
+                slot.row.reason = "nothing is resolved until what is broken or unknown is mended"
+        slots[:] = [slot for slot in slots if slot.handler is not None]
 
 
 def _make(state: _Fold) -> None:

@@ -6,8 +6,10 @@ from typing import Final
 
 from ..dispatch.around import manager_around
 from ..dispatch.runs import Run
-from ..resolution.config import RunnableConfig as RunnableConfig  # noqa: PLC0414  Its neighbours
-from ..resolution.config import check as check  # noqa: PLC0414  import them from here.
+
+# The modules beside this one import both from here.
+from ..resolution.config import RunnableConfig as RunnableConfig  # noqa: PLC0414
+from ..resolution.config import check as check  # noqa: PLC0414
 from ..resolution.sources import Attachments, Layered
 
 DEFAULT_RECURSION_LIMIT: Final = 25

@@ -24,7 +24,7 @@ from .explanation import Row, describe, table
 from .fold import Folded, fold
 from .names import parse_plain_name
 from .operator import operator
-from .resolver import given_manager, unwrapped
+from .resolver import _over, given_manager, unwrapped
 from .root import environment_items, misspelt_variables, warn
 from .sources import RUNTIME, Attachments, Item, items_of
 
@@ -137,15 +137,7 @@ class _Traced:
         return self.folded.fatal
 
     def as_resolution(self) -> Resolution:
-        manager = CallbackManager.of(
-            self.folded.here,
-            self.folded.down,
-            parent=self.base.parent,
-            tags=self.base.tags,
-            metadata=self.base.metadata,
-            limits=self.base.limits,
-            local_tags=self.base.local_tags,
-        )
+        manager = _over(self.base, self.folded)
         return Resolution(manager, self.rows, tuple(problem for problem, _ in self.problems))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args
 
-from .errors import InvalidPolicyError
+from .errors import InvalidPolicyError, UnknownPolicyError
 from .events import RunType
 from .handler import BaseCallbackHandler, Content, Delivery, HandlerLike, OnError
 
@@ -66,6 +66,10 @@ class WhenFull(NamedTuple):
         return f"block({self.seconds:g})" if self.seconds else "drop"
 
 
+IN_CODE: Final = "policy()"
+"""Who states a policy in code; where it does is known when it is attached."""
+
+
 class Policy(NamedTuple):
     """How a handler is listened to; a field that is None was not stated.
 
@@ -89,6 +93,11 @@ class Policy(NamedTuple):
         """Return this policy with what *later* states in its place."""
         stated = {name: value for name, value in later.stated().items() if name != "by"}
         return self._replace(**stated, by=tuple({**dict(self.by), **dict(later.by)}.items()))
+
+    def stated_in(self, place: str) -> Policy:
+        """Return this policy, with *place* as where code stated what it states there."""
+        by = [(name, f"{IN_CODE} in {place}" if who == IN_CODE else who) for name, who in self.by]
+        return self._replace(by=tuple(by))
 
     def stated(self) -> dict[str, Any]:
         """Return the fields that were stated, by name."""
@@ -312,7 +321,7 @@ def parse_policy(values: Mapping[str, str | int], *, source: str) -> Policy:
     stated = {}
     for name, value in values.items():
         if name not in _PARSERS:
-            raise InvalidPolicyError(policy="policy", value=name, source=source, valid=POLICIES)
+            raise UnknownPolicyError(policy=name, value=str(value), source=source, valid=POLICIES)
         text = str(value) if type(value) is int else value
         if not isinstance(text, str):
             raise InvalidPolicyError(
@@ -356,4 +365,4 @@ def policy(handler: HandlerLike, /, **values: str | int) -> WithPolicy:
     Raises:
         InvalidPolicyError: A policy has an unknown name or value.
     """
-    return WithPolicy(handler, parse_policy(values, source="policy()"))
+    return WithPolicy(handler, parse_policy(values, source=IN_CODE))

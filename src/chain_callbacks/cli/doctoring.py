@@ -26,8 +26,8 @@ from dataclasses import asdict
 from typing import Final
 
 from ..resolution.diagnosis import Finding, diagnose, worst
-from ..resolution.explanation import aligned
-from .output import bold, dim, one_line, say, say_data
+from ..text import aligned, one_line
+from .output import bold, dim, say, say_data
 
 _MARKS: Final = {"ok": "ok", "note": "-", "warning": "warning", "problem": "PROBLEM"}
 
@@ -47,9 +47,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
-    cells = [
-        (_MARKS[each.status], one_line(each.subject), one_line(each.cause)) for each in findings
-    ]
+    cells = [(_MARKS[each.status], each.subject, each.cause) for each in findings]
     for each, line in zip(findings, aligned(("", "", ""), cells).splitlines()[1:], strict=True):
         yield bold(line) if each.status == "problem" else line
         if each.remedy:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import chain, islice, repeat
 from typing import Any, Final
 
-from ..events import EventSpec
+from ..events import STEPS, EventSpec
 from ..handler import Content
 from .copies import ITEMS, Copier
 from .redaction import Redactor
@@ -49,8 +49,6 @@ _COUNTS: Final = ("token_usage", "usage")
 _MODELS: Final = ("model_name", "model", "model_id")
 _LONGEST_NAME: Final = 200
 _ANSWERS: Final = 20
-
-_STRUCTURAL: Final = r"(?:seq:step|retry:attempt|tool:call):\d{1,9}|map:key:[^\r\n]{0,200}"
 
 
 def view(
@@ -95,7 +93,7 @@ def run_view(
 
 @lru_cache(maxsize=1)
 def _structural() -> re.Pattern[str]:
-    return re.compile(_STRUCTURAL)
+    return re.compile("|".join(each.pattern for each in STEPS))
 
 
 def _is_structural(tag: object) -> bool:

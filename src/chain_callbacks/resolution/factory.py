@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery import ending
-from ..dispatch.delivery.portal import portal
 from ..dispatch.delivery.process import spare
 from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
-    InvalidNameError,
     NotAHandlerError,
     UnknownHandlerError,
     UnknownInstanceError,
@@ -28,12 +24,11 @@ from . import plugins
 from .given import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .making import Failure, blaming, call
-from .names import DEFAULT_INSTANCE, Ref, normalised, parse_entry
+from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .operator import forget as forget_operator
 from .operator import operator
 from .provenance import Provenance
-
-log = logging.getLogger("chain_callbacks")
+from .retirement import close, retire
 
 REGISTERED: Final = "(registered)"
 FROM_FILE: Final = "(file)"
@@ -59,8 +54,29 @@ class Live:
     provenance: Provenance
 
 
+class _Failed:
+    """Why a handler cannot be made, until its variables change or all is made anew."""
+
+    def __init__(self, error: BrokenPluginError, state: int) -> None:
+        # Not the error that is raised: that holds the frames which it leaves.
+        self._error = _copied(error)
+        self.state = state
+
+    def again(self, source: str) -> BrokenPluginError:
+        return _copied(self._error, source=source)
+
+
+def _copied(error: BrokenPluginError, **changes: Any) -> BrokenPluginError:
+    copied = type(error)(**{**error._attributes, **changes})
+    for note in getattr(error, "__notes__", ()):
+        copied.add_note(note)
+    copied.__cause__ = error.__cause__
+    return copied
+
+
 _registered: dict[str, Callable[..., Any]] = {}
 _live: dict[Key, Live] = {}
+_failed: dict[Key, _Failed] = {}
 
 
 def register(name: str, provider: Callable[..., Any]) -> None:
@@ -68,25 +84,24 @@ def register(name: str, provider: Callable[..., Any]) -> None:
 
     For tests, notebooks and frozen applications. *provider* is a handler class, or any callable
     that returns a handler; it is called when the name is first used. Registering a name again
-    replaces it for runs that start afterwards.
+    replaces it for runs that start afterwards; the handler that it made until then is
+    sent what it has to hear, and closed.
 
     Raises:
         InvalidNameError: *name* is no handler name.
         NotAHandlerError: *provider* cannot be called.
     """
-    entry = parse_entry(name, source="register()")
-    if entry.operation != "add" or entry.ref.instance or entry.ref.distribution:
-        raise InvalidNameError(entry=name, position=1, source="register()")
+    plain = parse_plain_name(name, source="register()")
     if not callable(provider):
         raise NotAHandlerError(
             kind=f"of type {type(provider).__name__}",
             source=f"The provider of {name!r}",
             reason="pass a handler class, or a callable that returns a handler",
         )
-    _registered[entry.ref.name] = provider
-    for key in [key for key in _live if key.name == entry.ref.name]:
-        del _live[key]
+    _registered[plain] = provider
     changes.count += 1
+    _failed.clear()
+    retire(_taken([key for key in _live if key.name == plain]))
 
 
 class _Changes:
@@ -173,11 +188,17 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.get(key)
     if found is not None:
         return found
+    state = env.state_of(key.name, _instance_of(key))
+    failure = _failed.get(key)
+    if failure is not None and failure.state == state:
+        raise failure.again(source)
     candidate = _installed(key, source)
     provenance = plugins.provenance_of(candidate)
     try:
         made = _make(key, candidate, provenance, source)
     except ChainCallbacksError as error:
+        if isinstance(error, BrokenPluginError):
+            _failed[key] = _Failed(error, state)
         plugins.call_hook(
             "chain_callbacks_plugin_failed", name=str(key), error=error, provenance=provenance
         )
@@ -206,6 +227,10 @@ def provider_of(key: Key, *, source: str) -> tuple[plugins.Provider, Provenance]
     return _provider(key, candidate, source), plugins.provenance_of(candidate)
 
 
+def _instance_of(key: Key) -> str | None:
+    return None if key.instance == DEFAULT_INSTANCE else key.instance
+
+
 def _installed(key: Key, source: str) -> Candidate | None:
     if key.distribution in (REGISTERED, FROM_FILE):
         return None
@@ -213,7 +238,7 @@ def _installed(key: Key, source: str) -> Candidate | None:
 
 
 def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Provider:
-    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
+    instance = _instance_of(key)
     if candidate is None and key.distribution == REGISTERED:
         return _registered[key.name]
     try:
@@ -235,7 +260,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
 
 
 def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
-    given = Given(key.name, None if key.instance == DEFAULT_INSTANCE else key.instance)
+    given = Given(key.name, _instance_of(key))
     provider = _provider(key, candidate, source)
     stated = parse_policies(given)
     called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
@@ -260,37 +285,31 @@ def live_handlers() -> dict[str, object]:
 
 
 def reset() -> None:
-    """Close the live handlers and forget them, the index and the file: all is made anew."""
-    close_all()
+    """Close the live handlers and forget them, the index and the file: all is made anew.
+
+    What is queued for them is told first, within the seconds that the end of the process has.
+    """
+    retired = _taken(_live)
     forget()
     forget_operator()
     changes.count += 1
-
-
-def close_all() -> None:
-    """Close the handlers that a name made, and forget them."""
-    for _, close in closing():
-        close()
+    _failed.clear()
+    retire(retired)
 
 
 def closing() -> list[tuple[str, Callable[[], None]]]:
     """Forget the handlers that a name made; return how to close each that can be, by name."""
-    found = [
-        (str(key), getattr(each.handler, "close", None)) for key, each in sorted(_live.items())
+    return [
+        (name, partial(close, {name: handler}))
+        for name, handler in _taken(_live).items()
+        if callable(getattr(handler, "close", None))
     ]
-    _live.clear()
-    return [(name, partial(_close, name, close)) for name, close in found if callable(close)]
 
 
-def _close(name: str, close: Callable[[], Any]) -> None:
-    try:
-        closed = close()
-        if inspect.isawaitable(closed):
-            portal.run(closed)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+def _taken(keys: Iterable[Key]) -> dict[str, object]:
+    """Take handlers out of those that are live, in the order of their names."""
+    found = {str(key): _live.pop(key, None) for key in sorted(keys)}
+    return {name: each.handler for name, each in found.items() if each is not None}
 
 
 ending.closers.append(closing)

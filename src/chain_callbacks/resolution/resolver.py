@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from ..dispatch.around import manager_of
 from ..dispatch.context import Attached, Quiet, current
 from ..dispatch.manager import CallbackManager, Limits
 from ..dispatch.routes import Listener, Routes
@@ -73,7 +74,7 @@ def _enter(
         if root.is_disabled:
             return None
     else:
-        manager = scope.child if isinstance(scope, Run) else scope
+        manager = manager_of(scope) or root_manager()
     base = manager
     layers = [each for each in (*attached, own, *bound) if each is not None]
     if layers or runtime is not None:
@@ -112,7 +113,8 @@ def _adds(config: Mapping[str, Any]) -> bool:
     return bool(get("tags") or get("metadata") or get("max_concurrency") or get("recursion_limit"))
 
 
-def _over(base: CallbackManager, folded: Folded) -> CallbackManager:
+def over(base: CallbackManager, folded: Folded) -> CallbackManager:
+    """Return *base* with who listens by a fold, and all else of its own."""
     if folded.here is base.here and folded.down is base.down:
         return base
     return base.replaced(here=folded.here, down=folded.down)
@@ -154,13 +156,13 @@ def _folded(manager: CallbackManager, layers: list[Attachments], runtime: Any) -
     if known is None:
         folded = _fold(base, layers, kept)
         is_root = manager is root.manager
-        known = _Known(folded, _over(manager, folded) if is_root else None, (layers, kept))
+        known = _Known(folded, over(manager, folded) if is_root else None, (layers, kept))
         if len(base.folds) >= _MOST_FOLDS:
             base.folds.clear()
         base.folds[key] = known
     if known.manager is not None and manager is root.manager:
         return known.manager
-    return _over(manager, known.folded)
+    return over(manager, known.folded)
 
 
 def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:

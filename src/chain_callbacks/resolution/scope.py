@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dispatch.context import Attached, Quiet, current
-from ..dispatch.manager import NOBODY, CallbackManager
-from ..dispatch.runs import Run
+from ..dispatch.around import manager_around
+from ..dispatch.context import Attached, current
+from ..dispatch.manager import CallbackManager
 from .resolver import enter
 from .sources import Attachments
 
@@ -17,10 +17,7 @@ def current_manager() -> CallbackManager:
     Inside a run its child manager, with what was attached since; outside of one, that of the
     environment. Pass it on as ``config={"callbacks": current_manager()}``.
     """
-    scope = current.get()
-    if isinstance(scope, Quiet):
-        return NOBODY
-    return enter(None, {"callbacks": ()}) or manager_here()
+    return enter(None, None) or manager_around()
 
 
 class attached:  # noqa: N801  It is used as a function.
@@ -50,11 +47,3 @@ class attached:  # noqa: N801  It is used as a function.
         scope = current.get()
         if isinstance(scope, Attached) and scope.entries is self._attachments:
             current.set(scope.around)
-
-
-def manager_here() -> CallbackManager:
-    """Return the manager around, which is silent where nobody listens."""
-    scope = current.get()
-    if isinstance(scope, Run):
-        return scope.child
-    return scope if isinstance(scope, CallbackManager) else NOBODY

@@ -108,7 +108,8 @@ def test_backend_that_is_dead_costs_the_program_its_budget_at_most(ended, backen
         POSTING
         + """
 handler = Posting()
-results = [step.invoke(each, {"callbacks": [policy(handler, content="none")]}) for each in range(20)]
+listened = policy(handler, content="none")
+results = [step.invoke(each, {"callbacks": [listened]}) for each in range(20)]
 assert results == [*range(20)]
 ending()
 sys.exit(3)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from ..dispatch.delivery import ending
 from ..dispatch.delivery.portal import portal
 from ..dispatch.delivery.process import spare
+from ..dispatch.delivery.queued import overrides
 from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
@@ -22,6 +23,7 @@ from ..errors import (
     UnknownHandlerError,
     UnknownInstanceError,
 )
+from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
@@ -185,7 +187,7 @@ def live(key: Key, *, source: str) -> Live:
     # Of two threads that made one at the same time, both go on with the first.
     found = _live.setdefault(key, made)
     if found is made:
-        if callable(getattr(made.handler, "close", None)) and not options.is_inline:
+        if _is_closed(made.handler) and not options.is_inline:
             spare.ready()
         plugins.call_hook(
             "chain_callbacks_handler_created",
@@ -280,8 +282,14 @@ def closing() -> list[tuple[str, Callable[[], None]]]:
     return [
         (name, partial(_close, name, handler.close))
         for name, handler in found
-        if callable(getattr(handler, "close", None))
+        if _is_closed(handler)
     ]
+
+
+def _is_closed(handler: object) -> bool:
+    return overrides(handler, "close") or (
+        not isinstance(handler, BaseCallbackHandler) and callable(getattr(handler, "close", None))
+    )
 
 
 def _close(name: str, close: Callable[[], Any]) -> None:

@@ -26,7 +26,7 @@ from .backlog import Backlog, Breaker
 from .counters import Counters
 from .failures import count, count_elsewhere
 from .portal import portal
-from .process import call_in_thread, is_over, spare, start, watch
+from .process import call_in_thread, is_over, phase, spare, start, watch
 
 if TYPE_CHECKING:
     from ..routes import Sink
@@ -197,7 +197,8 @@ class Channel:
             now = time.monotonic()
             self._requests = [each for each in self._requests if each.deadline > now]
             self._requests.append(request)
-            is_alone = options.is_inline and self._worker is None
+            # At the end a thread keeps a handler that hangs from holding the process.
+            is_alone = options.is_inline and self._worker is None and not phase.is_ending
             if not is_alone:
                 self._wake()
             worker = self._worker

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -380,6 +381,8 @@ def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
             if not options.is_inline:
                 spare.ready()
+                if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
+                    channel.start()  # It is flushed at the end, where this version starts no more.
         elif manner.delivery == "queued" and manner != channel.limits:
             channel.limit(manner)
     if overrides(handler, "flush", "after_fork"):

@@ -139,7 +139,7 @@ def ours() -> Counter[str]:
     return Counter(
         kind.__qualname__
         for each in gc.get_objects()
-        if (kind := type(each)).__module__.startswith("chain_callbacks")
+        if str((kind := type(each)).__module__).startswith("chain_callbacks")
     )
 
 

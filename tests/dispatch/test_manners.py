@@ -162,13 +162,17 @@ QUEUED_GUARD = (
 )
 
 
-@pytest.mark.parametrize("make", [CallbackManager, resolve], ids=["by hand", "resolved"])
-def test_guard_that_is_queued_in_code_is_refused(make):
+@pytest.mark.parametrize(
+    ("make", "source"),
+    [(CallbackManager, "policy()"), (resolve, 'policy() in config["callbacks"][0]')],
+    ids=["by hand", "resolved"],
+)
+def test_guard_that_is_queued_in_code_is_refused(make, source):
     """It could stop nothing: the message says why, who states it and what is valid."""
     with pytest.raises(InvalidPolicyError) as caught:
         make([policy(Guard(), delivery="queued")])
 
-    assert str(caught.value) == QUEUED_GUARD.format("policy()")
+    assert str(caught.value) == QUEUED_GUARD.format(source)
     with pytest.raises(InvalidPolicyError):
         make([policy(Queued(), on_error="raise")])
 

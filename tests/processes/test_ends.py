@@ -467,8 +467,8 @@ def test_sigterm_and_the_exit_that_follows_share_one_budget(start):
         handler = Hanging()
         run(1, to=handler)
         assert handler.is_entered.wait(PATIENCE)
-        say("ready")
         ending()
+        say("ready")
         while True:
             signal.pause()
         """,

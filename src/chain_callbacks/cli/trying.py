@@ -150,7 +150,8 @@ def _try(key: factory.Key, told: list[str]) -> None:
             each.dropped,
         )
     # Closed now, while whatever goes wrong is still heard.
-    factory.reset()
+    for _, close in factory.closing():
+        close()
 
 
 def _issue(manager: CallbackManager, told: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery import ending
 from ..dispatch.delivery.process import spare
+from ..dispatch.delivery.queued import overrides
 from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
@@ -18,6 +19,7 @@ from ..errors import (
     UnknownHandlerError,
     UnknownInstanceError,
 )
+from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
@@ -206,7 +208,7 @@ def live(key: Key, *, source: str) -> Live:
     # Of two threads that made one at the same time, both go on with the first.
     found = _live.setdefault(key, made)
     if found is made:
-        if callable(getattr(made.handler, "close", None)) and not options.is_inline:
+        if _is_closed(made.handler) and not options.is_inline:
             spare.ready()
         plugins.call_hook(
             "chain_callbacks_handler_created",
@@ -302,7 +304,7 @@ def closing() -> list[tuple[str, Callable[[], None]]]:
     return [
         (name, partial(close, {name: handler}))
         for name, handler in _taken(_live).items()
-        if callable(getattr(handler, "close", None))
+        if _is_closed(handler)
     ]
 
 
@@ -310,6 +312,12 @@ def _taken(keys: Iterable[Key]) -> dict[str, object]:
     """Take handlers out of those that are live, in the order of their names."""
     found = {str(key): _live.pop(key, None) for key in sorted(keys)}
     return {name: each.handler for name, each in found.items() if each is not None}
+
+
+def _is_closed(handler: object) -> bool:
+    return overrides(handler, "close") or (
+        not isinstance(handler, BaseCallbackHandler) and callable(getattr(handler, "close", None))
+    )
 
 
 ending.closers.append(closing)

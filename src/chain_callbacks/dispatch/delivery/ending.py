@@ -22,7 +22,7 @@ from ..options import options
 from .counters import all_counters
 from .failures import log, summarise
 from .portal import sweeper
-from .process import at_end, call_in_thread
+from .process import at_end, call_in_thread, phase
 from .queued import Channel, Flush, at_once, channels
 
 SLICE: Final = 0.1
@@ -175,10 +175,12 @@ class _Budget:
     def __enter__(self) -> float:
         """Return the seconds that are left."""
         self._began_at = time.monotonic()
+        phase.is_ending = True
         whole, spent = options.exit_timeout, _Budget.spent
         return max(whole - spent, min(whole * self.SHARE, whole * (1 + 2 * self.SHARE) - spent), 0)
 
     def __exit__(self, *_: object) -> None:
+        phase.is_ending = False
         _Budget.spent += time.monotonic() - self._began_at
 
 

@@ -19,6 +19,15 @@ class _Watch:
     is_over = False
 
 
+class Phase:
+    """Where the process stands; *is_ending* while what is left is sent within the budget."""
+
+    is_ending = False
+
+
+phase: Final = Phase()
+
+
 def watch() -> None:
     """Have the end of this process noticed, from its first listener on."""
     if _Watch.is_on:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -26,7 +27,7 @@ from .backlog import Backlog, Breaker
 from .counters import Counters
 from .failures import count, count_elsewhere
 from .portal import portal
-from .process import call_in_thread, is_over, spare, start, watch
+from .process import call_in_thread, is_over, phase, spare, start, watch
 
 if TYPE_CHECKING:
     from ..routes import Sink
@@ -197,7 +198,8 @@ class Channel:
             now = time.monotonic()
             self._requests = [each for each in self._requests if each.deadline > now]
             self._requests.append(request)
-            is_alone = options.is_inline and self._worker is None
+            # At the end a thread keeps a handler that hangs from holding the process.
+            is_alone = options.is_inline and self._worker is None and not phase.is_ending
             if not is_alone:
                 self._wake()
             worker = self._worker
@@ -380,6 +382,8 @@ def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
             if not options.is_inline:
                 spare.ready()
+                if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
+                    channel.start()  # It is flushed at the end, where this version starts no more.
         elif manner.delivery == "queued" and manner != channel.limits:
             channel.limit(manner)
     if overrides(handler, "flush", "after_fork"):

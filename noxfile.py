@@ -27,7 +27,7 @@ def run_tests(session: nox.Session) -> None:
     """Run all tests but those that build wheels, on the interpreter of *session*."""
     install(session, *PLUGINS)
     paths = ["tests", *(f"plugins/{plugin}/tests" for plugin in PLUGINS)]
-    session.run("pytest", "-m", "not wheels", *(session.posargs or paths))
+    session.run("pytest", "-m", "not wheels and not soak", *(session.posargs or paths))
 
 
 @nox.session
@@ -57,6 +57,13 @@ def wheels(session: nox.Session) -> None:
     """Build every wheel from the tree and try them in a clean environment."""
     install(session)
     session.run("pytest", "tests/wheels", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run by the hundred thousand, to see that nothing grows."""
+    install(session)
+    session.run("pytest", "-m", "soak", "tests", *session.posargs)
 
 
 @nox.session

@@ -143,16 +143,21 @@ def ours() -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize("content", ["full", "redacted", "none"])
+@pytest.mark.parametrize(
+    ("content", "runs"),
+    [
+        ("full", 20_000),
+        ("redacted", 2_000),
+        ("none", 2_000),
+        pytest.param("full", 100_000, marks=pytest.mark.soak),
+        pytest.param("none", 100_000, marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.parametrize("delivery", ["inline", "queued"])
-def test_twenty_thousand_runs_leave_nothing_behind(delivery, content):
-    """Ok, failed, cancelled, or without an end: objects, threads and memory stay as they were.
-
-    Twenty thousand at full, a tenth of them at the other levels.
-    """
+def test_runs_leave_nothing_behind(delivery, content, runs):
+    """Ok, failed, cancelled, or without an end: objects, threads and memory stay as they were."""
     handler = Counting()
     manager = CallbackManager([policy(handler, delivery=delivery, content=content)])
-    runs = 20_000 if content == "full" else 2_000
     done = 0
 
     def go_through(count: int) -> None:

@@ -28,6 +28,18 @@ Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
 
 NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
 _CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+
+
+class _Interruptions:
+    """The exceptions by which a host pauses a run, or leaves it on purpose: no failure."""
+
+    __slots__ = ("kinds",)
+
+    def __init__(self) -> None:
+        self.kinds: tuple[type[BaseException], ...] = ()
+
+
+interruptions: Final = _Interruptions()
 _STAMP: Final = "__chain_callbacks__"
 
 
@@ -106,6 +118,7 @@ class Run:
     error_id: UUID | None
     is_origin: bool
     origin: tuple[str, ...]
+    converted: Any
     _told: frozenset[Hashable]
 
     __slots__ = (
@@ -119,6 +132,7 @@ class Run:
         "_started_at",
         "_token",
         "_told",
+        "converted",
         "depth",
         "error_id",
         "id",
@@ -181,6 +195,7 @@ class Run:
         self.error_id = None
         self.is_origin = False
         self.origin = ()
+        self.converted = None
 
     @property
     def parent_id(self) -> UUID | None:
@@ -344,7 +359,11 @@ class Run:
         return None if self._started_at is None else self._routes[spec]
 
     def _finish_with(self, error: BaseException) -> Route | None:
-        status: Status = "cancelled" if isinstance(error, _CANCELLED) else "error"
+        status: Status = "error"
+        if isinstance(error, _CANCELLED):
+            status = "cancelled"
+        elif isinstance(error, interruptions.kinds):
+            status = "interrupted"
         spec = self.kind.error
         route = self._finish(status, spec if status == "error" else spec.unless_failed)
         if route is not None:

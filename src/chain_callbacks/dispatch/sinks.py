@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from ..errors import HandlerSignatureError
 from ..events import EVENTS, EventSpec, on_chat_model_start, on_llm_start
+from .foreign import converting
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -93,7 +94,7 @@ def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
         return None
     method = method_of(handler, spec.name)
     if method is not None:
-        tell = _tell(handler, method, spec)
+        tell = converting(handler, spec, _tell(handler, method, spec))
         if spec.name == on_chat_model_start.name:
             # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
             tell = _or_as_text(
@@ -143,7 +144,7 @@ def _told_as_text(handler: object) -> Tell | None:
     method = method_of(handler, on_llm_start.name)
     if method is None:
         return None
-    told = _tell(handler, method, on_llm_start)
+    told = converting(handler, on_llm_start, _tell(handler, method, on_llm_start))
 
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         serialized, batches = arguments

@@ -9,13 +9,13 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from ..dispatch.context import Attached, current
+from ..dispatch.context import Attached, here
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
 
 
 def _current_run() -> Run | None:
-    scope = current.get()
+    scope = here()
     while isinstance(scope, Attached):
         scope = scope.around
     if isinstance(scope, CallbackManager):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from ..dispatch.context import Quiet, current
+from ..dispatch.context import Quiet, here
 from ..dispatch.manager import CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run
@@ -91,7 +91,7 @@ def explain(
 
 def _trace(own: Attachments | None, runtime: Any) -> Folded:
     """Fold everything at once, from nothing where no run is around: each entry has a row."""
-    scope, attached, runtime, bound = unwrapped(current.get(), runtime)
+    scope, attached, runtime, bound = unwrapped(here(), runtime)
     manager, runtime = given_manager(runtime)
     items: list[Item] = []
     problems: list[ChainCallbacksError] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from ..dispatch.context import Attached, Quiet, current
+from ..dispatch.context import Attached, Quiet, Scope, here
 from ..dispatch.manager import CallbackManager, Limits
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run
 from ..errors import BrokenPluginError, ConfigurationErrors
+from . import converting  # noqa: F401  It tells dispatch where conversions are found.
 from .fold import Folded, fold
 from .operator import operator
 from .root import root, root_manager, warn
@@ -28,7 +29,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
-    scope = current.get()
+    scope = here()
     runtime = None
     is_plain = own is None
     if config:
@@ -52,6 +53,15 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
             known: CallbackManager = found.manager
             return None if known.is_silent else known
     return _enter(scope, own, runtime, config)
+
+
+def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
+    """Return the manager for what starts in *scope*, with *callbacks* added, as ``enter`` does.
+
+    Raises:
+        ChainCallbacksError: A name or an object cannot be used; nothing has run then.
+    """
+    return _enter(scope, None, callbacks, None)
 
 
 def _enter(

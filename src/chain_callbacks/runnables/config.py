@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
-from ..dispatch.context import Attached, current
+from ..dispatch.context import Attached, here
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
 from ..errors import InvalidConfigError, did_you_mean, quoted
@@ -99,7 +99,7 @@ def merged(
 
 def child_config(run: Run | None) -> RunnableConfig:
     """Return the config that a function is given: its child manager, and what is inherited."""
-    scope = current.get()
+    scope = here()
     manager: CallbackManager | None = None
     if run is not None:
         manager = run.child
@@ -122,7 +122,7 @@ def child_config(run: Run | None) -> RunnableConfig:
 
 def limits_here() -> RunnableConfig:
     """Return the limits that hold where the caller is: of the current run, or of nobody."""
-    scope = current.get()
+    scope = here()
     while isinstance(scope, Attached):
         scope = scope.around
     manager = scope.child if isinstance(scope, Run) else scope

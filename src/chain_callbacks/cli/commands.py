@@ -175,10 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     if given and given[0] == RUN.name and given[1:2] not in (["-h"], ["--help"]):
         # What the program raises, and how it ends, is the program's.
-        from .running import execute
-
-        execute(given[1:])
-        return 0
+        return _runner(RUN)(Namespace(argv=given[1:]))
     try:
         try:
             return _run([f" {each}" if _REMOVAL.fullmatch(each) else each for each in given])
@@ -207,11 +204,15 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     for command in COMMANDS:
         if command.name == arguments.command:
-            module = import_module(f".{command.module}", __package__)
-            run: Callable[[Namespace], int] = module.run
-            return run(arguments)
+            return _runner(command)(arguments)
     parser.print_help()
     return 0
+
+
+def _runner(command: Command) -> Callable[[Namespace], int]:
+    module = import_module(f".{command.module}", __package__)
+    run: Callable[[Namespace], int] = module.run
+    return run
 
 
 def _sentences(error: Exception) -> Iterator[str]:

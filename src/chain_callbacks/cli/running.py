@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -59,9 +60,9 @@ def _refuse(sentence: str) -> NoReturn:
     raise SystemExit(_WRONG)
 
 
-def execute(argv: Sequence[str]) -> None:
-    """Run what *argv* names; what the program raises, leaves as it does without us."""
-    target = parse(argv)
+def run(arguments: Namespace) -> int:
+    """Run what ``arguments.argv`` names; what the program raises, leaves as it does without us."""
+    target = parse(arguments.argv)
     if target.with_children:
         pass_on()
     activate()
@@ -81,6 +82,7 @@ def execute(argv: Sequence[str]) -> None:
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
     else:
         _run_script(target.program, main)
+    return 0
 
 
 def _put_first(folder: str) -> None:

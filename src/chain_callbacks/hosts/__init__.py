@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from ..dispatch.runs import Run
     from .activation import Bridge, activate, bridges
     from .imports import after_import
-    from .running import add_finder, manager_at, run_at, silent_manager, treat_as_interruption
+    from .running import (
+        add_finder,
+        check_callbacks,
+        is_heard,
+        manager_at,
+        manager_below,
+        own_scope,
+        run_around,
+        run_at,
+        silent_manager,
+        treat_as_interruption,
+    )
 
 __all__ = [
     "QUIET",
@@ -26,8 +37,13 @@ __all__ = [
     "add_finder",
     "after_import",
     "bridges",
+    "check_callbacks",
     "here",
+    "is_heard",
     "manager_at",
+    "manager_below",
+    "own_scope",
+    "run_around",
     "run_at",
     "silent_manager",
     "treat_as_interruption",
@@ -43,6 +59,11 @@ _MODULES = {
     "after_import": ".imports",
     "bridges": ".activation",
     "here": "..dispatch.context",
+    "run_around": ".running",
+    "own_scope": ".running",
+    "manager_below": ".running",
+    "is_heard": ".running",
+    "check_callbacks": ".running",
     "manager_at": ".running",
     "run_at": ".running",
     "silent_manager": ".running",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from typing import Final, Literal
 from ..errors import ChainCallbacksError
 from ..resolution import plugins
 from ..resolution.diagnosis import Finding
-from ..resolution.index import HOSTS, Candidate, index, normalised
+from ..resolution.index import HOSTS, Candidate, index
+from ..resolution.names import normalised
 from .imports import after_import
 
 log = logging.getLogger("chain_callbacks")
@@ -56,7 +58,7 @@ def activate() -> None:
         key = _key(candidate)
         if key not in _states:
             _states[key] = ("waiting", "")
-            after_import(candidate.name, lambda candidate=candidate: _set_up(candidate))
+            after_import(candidate.name, functools.partial(_set_up, candidate))
 
 
 def _set_up(candidate: Candidate) -> None:

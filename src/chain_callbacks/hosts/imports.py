@@ -32,6 +32,7 @@ class PostImportFinder(MetaPathFinder):
     def __init__(self) -> None:
         self._waiting: dict[str, list[Callable[[], object]]] = {}
         self._looking = _Looking()
+        self.loading: set[str] = set()
 
     def wait(self, module: str, function: Callable[[], object]) -> None:
         """Have *function* called after *module* was imported for the first time."""
@@ -90,7 +91,11 @@ class _Loader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
+        self._finder.loading.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            self._finder.loading.discard(module.__name__)
         self._finder.imported(module.__name__)
 
     def __getattr__(self, name: str) -> Any:
@@ -106,7 +111,7 @@ def after_import(module: str, function: Callable[[], object]) -> None:
     A function that raises is logged, and the import of the module succeeds. A module that is never
     imported costs nothing.
     """
-    if module in sys.modules:
+    if module in sys.modules and module not in finder.loading:
         call(module, function)
     else:
         finder.wait(module, function)

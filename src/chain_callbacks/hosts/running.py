@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from ..dispatch.context import Scope, surroundings
+from ..dispatch.context import Attached, Scope, current, surroundings
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run, interruptions
 from ..events import KINDS, RunType
-from ..resolution.resolver import enter_at
+from ..resolution.resolver import enter, enter_at
+from ..resolution.sources import Attachments
 
 _MOST_REMEMBERED: Final = 64
 
@@ -27,6 +28,54 @@ def manager_at(scope: Scope, callbacks: Any = None) -> CallbackManager | None:
         ChainCallbacksError: One of them cannot be used.
     """
     return enter_at(scope, callbacks)
+
+
+def is_heard() -> bool:
+    """Tell whether anybody would hear a run that starts here, or one nested in it.
+
+    Raises:
+        ConfigurationErrors: The environment is wrong, and ``CHAIN_CALLBACKS_STRICT`` is set.
+    """
+    return enter(None, None) is not None
+
+
+def own_scope() -> Scope:
+    """Return what our own context says of the calling code, without asking any host."""
+    return current.get()
+
+
+def run_around(scope: Scope) -> Run | None:
+    """Return the run that *scope* is in; None outside of all."""
+    while isinstance(scope, Attached):
+        scope = scope.around
+    if isinstance(scope, CallbackManager):
+        return scope.parent
+    return scope if isinstance(scope, Run) else None
+
+
+def manager_below(run: Run, tags: Sequence[str], metadata: Mapping[str, Any]) -> CallbackManager:
+    """Return the manager for our own runs in a host's *run*, with what the host hands down."""
+    child = run.child
+    if not tags and not metadata:
+        return child
+    return CallbackManager.of(
+        child.here,
+        child.down,
+        parent=child.parent,
+        tags=tuple(dict.fromkeys((*child.tags, *tags))),
+        metadata={**child.metadata, **metadata},
+        limits=child.limits,
+    )
+
+
+def check_callbacks(callbacks: Any, source: str) -> None:
+    """Refuse what could never be used: a text that is no name, an object that is no handler.
+
+    Raises:
+        InvalidNameError: A text is no name; *source* is in the message.
+        NotAHandlerError: One of them is neither.
+    """
+    Attachments(callbacks, source)
 
 
 def silent_manager() -> CallbackManager:

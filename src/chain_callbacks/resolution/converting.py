@@ -7,7 +7,8 @@ import logging
 from ..dispatch.foreign import Conversion, conversions
 from ..errors import BrokenPluginError
 from . import plugins
-from .index import CONVERSIONS, index, normalised
+from .index import CONVERSIONS, index
+from .names import normalised
 
 log = logging.getLogger("chain_callbacks")
 

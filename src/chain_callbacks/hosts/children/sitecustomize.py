@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """What ``chain-callbacks run --children`` has child processes import when they start.
 
 Its folder is on ``PYTHONPATH``. A ``sitecustomize`` that would have been imported otherwise is

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .activation import Bridge, activate, bridges
     from .imports import after_import
     from .running import (
+        Gate,
         add_finder,
         check_callbacks,
-        is_heard,
         manager_at,
         manager_below,
         own_scope,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "QUIET",
     "Bridge",
+    "Gate",
     "Run",
     "Scope",
     "activate",
@@ -39,7 +40,6 @@ __all__ = [
     "bridges",
     "check_callbacks",
     "here",
-    "is_heard",
     "manager_at",
     "manager_below",
     "own_scope",
@@ -52,6 +52,7 @@ __all__ = [
 _MODULES = {
     "QUIET": "..dispatch.context",
     "Bridge": ".activation",
+    "Gate": ".running",
     "Run": "..dispatch.runs",
     "Scope": "..dispatch.context",
     "activate": ".activation",
@@ -62,7 +63,6 @@ _MODULES = {
     "run_around": ".running",
     "own_scope": ".running",
     "manager_below": ".running",
-    "is_heard": ".running",
     "check_callbacks": ".running",
     "manager_at": ".running",
     "run_at": ".running",

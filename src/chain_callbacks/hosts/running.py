@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from ..dispatch.context import Attached, Scope, current, surroundings
@@ -12,7 +12,10 @@ from ..dispatch.routes import Routes
 from ..dispatch.runs import Run, interruptions
 from ..events import KINDS, RunType
 from ..resolution.resolver import enter, enter_at
+from ..resolution.root import root_manager
 from ..resolution.sources import Attachments
+
+T = TypeVar("T")
 
 _MOST_REMEMBERED: Final = 64
 
@@ -30,13 +33,28 @@ def manager_at(scope: Scope, callbacks: Any = None) -> CallbackManager | None:
     return enter_at(scope, callbacks)
 
 
-def is_heard() -> bool:
-    """Tell whether anybody would hear a run that starts here, or one nested in it.
+class Gate(Generic[T]):
+    """Holds *value* for a host that asks for it, as for a context variable's, before each run.
 
-    Raises:
-        ConfigurationErrors: The environment is wrong, and ``CHAIN_CALLBACKS_STRICT`` is set.
+    Where nobody would hear a run that starts there, or one nested in it, the host gets None, and
+    is spared the rest.
     """
-    return enter(None, None) is not None
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def get(self) -> T | None:
+        """Return the value where somebody listens, else None.
+
+        Raises:
+            ConfigurationErrors: The environment is wrong, and ``CHAIN_CALLBACKS_STRICT`` is set.
+        """
+        # Asked for every run of the host: the way of one outside of all of ours makes no detour.
+        if current.get() is None and not surroundings.finders:
+            return None if root_manager().is_silent else self._value
+        return None if enter(None, None) is None else self._value
 
 
 def own_scope() -> Scope:

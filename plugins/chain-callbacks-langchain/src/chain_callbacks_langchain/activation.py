@@ -13,7 +13,6 @@ def bridge_langchain() -> None:
     """Bridge LangChain's runs, and let names stand in its configs."""
     after_import("langchain_core.runnables.config", _admit_names_in_configs)
     after_import("langchain_core.tracers.context", _attach_the_bridge_in_time)
-    after_import("langchain_core.callbacks.manager", _admit_names_in_managers)
 
 
 def bridge_langgraph() -> None:
@@ -44,12 +43,6 @@ def _admit_names_in_configs_of_graphs() -> None:
     from .admission import admit_in_configs
 
     admit_in_configs("langgraph._internal._config")
-
-
-def _admit_names_in_managers() -> None:
-    from .admission import admit_in_managers
-
-    admit_in_managers()
 
 
 def _know_pauses() -> None:

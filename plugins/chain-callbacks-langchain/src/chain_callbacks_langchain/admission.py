@@ -1,15 +1,16 @@
 """Names, and whatever else our own `callbacks` take, in LangChain's configs.
 
-LangChain takes lists of its handlers, and managers. Before it looks at a config, what is neither is
-put into one that stands for it, at the two places where every config and every list passes. What
-LangChain's own handlers are in stays as it was given.
+LangChain takes lists of its handlers, and managers. Before it looks at a config, each entry of ours
+is put into a handler that stands for it, in the one function that every config passes: LangChain's
+``ensure_config``, and LangGraph's own. A config without such an entry stays as it was given.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from chain_callbacks import BaseCallbackHandler as OurHandler
@@ -50,50 +51,29 @@ def admit_in_configs(module: str) -> None:
         return
 
     @functools.wraps(original)
-    def ensure_config(*configs: Any, **keywords: Any) -> Any:
-        if any(map(_has_ours, configs)) or (keywords and _has_ours(keywords.get("config"))):
-            configs = tuple(map(_admit, configs))
-            keywords = {name: _admit(value) for name, value in keywords.items()}
-        return original(*configs, **keywords)
+    def ensure_config(*configs: Any) -> Any:
+        for config in configs:
+            if config and config.get("callbacks") is not None:
+                return original(*map(_admit, configs))
+        return original(*configs)
 
-    _replace(original, ensure_config)
+    # LangChain's own takes one, and is called several times a run: what it costs counts.
+    @functools.wraps(original)
+    def ensure_one_config(config: Any = None) -> Any:
+        if config and config.get("callbacks") is not None:
+            config = _admit(config)
+        return original(config)
 
-
-def _has_ours(config: Any) -> bool:
-    if not config:
-        return False
-    callbacks = config.get("callbacks")
-    return callbacks is not None and admitted(callbacks) is not callbacks
+    takes_many = "configs" in inspect.signature(original).parameters
+    _replace(original, ensure_config if takes_many else ensure_one_config)
 
 
 def _admit(config: Any) -> Any:
-    if not isinstance(config, Mapping) or config.get("callbacks") is None:
+    if not config:
         return config
-    return {**config, "callbacks": admitted(config["callbacks"])}
-
-
-def admit_in_managers() -> None:
-    """Have `_configure` admit names: lists that are given to a model or a tool without a config."""
-    module = sys.modules["langchain_core.callbacks.manager"]
-    original = module.__dict__.get("_configure")
-    if original is None or hasattr(original, _WRAPPED):
-        return
-
-    @functools.wraps(original)
-    def configure(
-        kind: Any,
-        inheritable_callbacks: Any = None,
-        local_callbacks: Any = None,
-        *rest: Any,
-        **more: Any,
-    ) -> Any:
-        if inheritable_callbacks is not None:
-            inheritable_callbacks = admitted(inheritable_callbacks)
-        if local_callbacks is not None:
-            local_callbacks = admitted(local_callbacks)
-        return original(kind, inheritable_callbacks, local_callbacks, *rest, **more)
-
-    _replace(original, configure)
+    callbacks = config.get("callbacks")
+    admissible = admitted(callbacks)
+    return config if admissible is callbacks else {**config, "callbacks": admissible}
 
 
 def _replace(original: Callable[..., Any], wrapper: Callable[..., Any]) -> None:

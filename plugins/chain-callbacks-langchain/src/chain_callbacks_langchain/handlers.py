@@ -19,10 +19,9 @@ from chain_callbacks import CallbackManager, ChainCallbacksError
 from chain_callbacks.events import EVENTS, RunType
 from chain_callbacks.hosts import (
     QUIET,
+    Gate,
     Run,
-    add_finder,
     check_callbacks,
-    is_heard,
     manager_at,
     own_scope,
     run_at,
@@ -311,28 +310,14 @@ for _names, _passes, _apasses in (
         setattr(Told, _name, _Event(_name, _passes, _apasses))
 
 
-class _Gate:
-    """What LangChain asks for the bridge, as it asks a context variable: not there, no cost.
-
-    A variable whose default is the bridge would put it into every run, heard or not.
-    """
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-
-    def get(self) -> Bridge | None:
-        """Return the bridge where somebody would hear a run that starts here."""
-        return self._bridge if is_heard() else None
-
-
 def attach_bridge() -> None:
     """Have LangChain find the bridge; once a process."""
     if _attached:
         return
     _attached.append(True)
-    add_finder(tree.surrounding)
-    # The class is told so that LangChain never puts a second one into a list.
-    register_configure_hook(cast("Any", _Gate(Bridge())), inheritable=True, handle_class=Bridge)
+    # A context variable whose default is the bridge would put it into every run, heard or not. The
+    # class is told so that LangChain never puts a second one into a list.
+    register_configure_hook(cast("Any", Gate(Bridge())), inheritable=True, handle_class=Bridge)
 
 
 _attached: Final[list[bool]] = []

@@ -15,7 +15,15 @@ from uuid import UUID
 from langchain_core.runnables.config import var_child_runnable_config
 
 from chain_callbacks import CallbackManager
-from chain_callbacks.hosts import QUIET, Run, Scope, manager_below, own_scope, run_around
+from chain_callbacks.hosts import (
+    QUIET,
+    Run,
+    Scope,
+    add_finder,
+    manager_below,
+    own_scope,
+    run_around,
+)
 
 _MOST_ENDED: Final = 1_024
 """How many runs that have ended are known yet, for nested ones that start late."""
@@ -79,6 +87,8 @@ class Tree:
 
     def add(self, place: Place) -> None:
         """Take in a run that starts."""
+        # Not before there is one: until then our code is asked nothing on LangChain's account.
+        add_finder(self.surrounding)
         with self._lock:
             self._open[place.run_id] = place
             if len(self._open) > _MOST_OPEN:
@@ -147,8 +157,6 @@ class Tree:
 
     def surrounding(self, scope: Scope) -> Scope:
         """Return where our own code stands that LangChain's runs may be around."""
-        if not self._open and not self._ended:
-            return scope
         config = var_child_runnable_config.get()
         if not config:
             return scope

@@ -105,6 +105,7 @@ _DURING: Final = (
     "on_agent_finish",
     "on_custom_event",
 )
+_NOTHING: Final[frozenset[object]] = frozenset()
 _SAME_START: Final[Mapping[str, RunType]] = {"prompt": "prompt", "parser": "parser"}
 
 
@@ -113,20 +114,26 @@ def _opened(
 ) -> tuple[Run, tuple[Any, ...], Mapping[str, Any]] | None:
     """Return a run that is to be started, and the payload of its start; None where it is silent."""
     run_id: UUID = keywords["run_id"]
-    beside = told_beside()
-    if own_scope() is QUIET or tree.open(run_id) is not None:
+    outside = own_scope()
+    if outside is QUIET or tree.open(run_id) is not None:
         return None
     scope, around = tree.where(keywords.get("parent_run_id"))
-    applied = around.applied if around is not None else frozenset()
-    ours: list[Told] = [each for each in beside if isinstance(each, Told)] or [teller]
-    joining = [each for each in ours if each.entries and each not in applied]
-    entries = [entry for each in joining for entry in each.entries]
-    manager = manager_at(scope, entries or None)
+    applied: frozenset[object] = _NOTHING if around is None else around.applied
+    told_already: frozenset[int] = frozenset()
+    joining = [teller] if teller.entries and teller not in applied else []
+    beside = told_beside()
+    if len(beside) > 1:
+        ours = [each for each in beside if isinstance(each, Told)]
+        joining = [each for each in ours if each.entries and each not in applied]
+        if len(ours) < len(beside):
+            told_already = frozenset(id(each) for each in beside if not isinstance(each, Told))
+    entries = [entry for each in joining for entry in each.entries] if joining else None
+    manager = manager_at(scope, entries)
     start = _STARTS[event]
     serialized, *payload = arguments
     run_type = _SAME_START.get(keywords.get("run_type") or "", start.run_type)
     run: Run | None = None
-    if manager is not None and manager.here.listeners:
+    if manager is not None and not manager.is_silent:
         run = run_at(
             manager,
             run_type,
@@ -135,13 +142,13 @@ def _opened(
             tags=keywords.get("tags"),
             metadata=keywords.get("metadata"),
             id_path=tuple((serialized or {}).get("id") or ()),
-            told_already=frozenset(id(each) for each in beside if not isinstance(each, Told)),
+            told_already=told_already,
         )
     tree.add(
         Place(
             run_id,
             run or _handed_down(manager),
-            outside=own_scope(),
+            outside=outside,
             parent=around,
             teller=teller,
             applied=applied.union(joining) if joining else applied,

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, NamespaceLoader
 from types import ModuleType
 from typing import Any, Final
 
@@ -52,8 +52,13 @@ class PostImportFinder(MetaPathFinder):
             spec = self._found(fullname, path, target)
         finally:
             self._looking.names.discard(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self)
+        if spec is not None:
+            loader = spec.loader
+            if loader is None:
+                # A namespace package: Python makes this loader for it where it finds none.
+                loader = NamespaceLoader.__new__(NamespaceLoader)
+                loader._path = spec.submodule_search_locations  # type: ignore[attr-defined]
+            spec.loader = _Loader(loader, self)
         return spec
 
     def _found(
@@ -91,6 +96,8 @@ class _Loader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
+        if isinstance(self._loader, NamespaceLoader):
+            module.__file__ = None
         self._finder.loading.add(module.__name__)
         try:
             self._loader.exec_module(module)

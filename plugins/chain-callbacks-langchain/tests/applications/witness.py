@@ -9,11 +9,23 @@ from collections import Counter
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-EVENTS = (
-    "on_chain_start on_chain_end on_chain_error on_llm_start on_chat_model_start on_llm_new_token "
-    "on_llm_end on_llm_error on_tool_start on_tool_end on_tool_error on_retriever_start "
-    "on_retriever_end on_retriever_error on_custom_event"
-).split()
+EVENTS = [
+    "on_chain_start",
+    "on_chain_end",
+    "on_chain_error",
+    "on_llm_start",
+    "on_chat_model_start",
+    "on_llm_new_token",
+    "on_llm_end",
+    "on_llm_error",
+    "on_tool_start",
+    "on_tool_end",
+    "on_tool_error",
+    "on_retriever_start",
+    "on_retriever_end",
+    "on_retriever_error",
+    "on_custom_event",
+]
 
 
 class Witness(BaseCallbackHandler):

@@ -18,7 +18,7 @@ from chain_callbacks.testing import RecordingHandler
 from chain_callbacks_langchain import named
 
 inner = RunnableLambda(lambda number: number + 1, name="inner")
-outer = RunnableLambda(lambda number: inner.invoke(number), name="outer")
+outer = RunnableLambda(inner.invoke, name="outer")
 TREE = "chain outer\n  chain inner"
 
 

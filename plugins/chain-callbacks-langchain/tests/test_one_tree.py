@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import dispatch_custom_event
-from langchain_core.callbacks.manager import CallbackManagerForChainRun
+from langchain_core.callbacks.manager import CallbackManagerForChainRun  # noqa: TC002
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda

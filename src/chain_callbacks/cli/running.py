@@ -78,7 +78,8 @@ def run(arguments: Namespace) -> int:
         # What `python -m` does: it finds, compiles and runs the module, and sets `sys.argv[0]`.
         runpy._run_module_as_main(target.program)  # type: ignore[attr-defined]
     elif Path(target.program).is_dir() or target.program.endswith((".zip", ".pyz")):
-        _put_first(target.program)
+        # With `-P` too: the program is in there.
+        sys.path.insert(0, str(Path(target.program).absolute()))
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
     else:
         _run_script(target.program, main)

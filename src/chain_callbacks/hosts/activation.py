@@ -98,8 +98,8 @@ def findings() -> Iterator[Finding]:
     """Yield what a diagnosis says of hosts: which are there, and what bridges them."""
     known = {each.name: each for each in _candidates()}
     for host in sorted({*known, *FIRST_PARTY}):
-        present = _installed(host)
         candidate = known.get(host)
+        present = _distribution(host) or (host if candidate and _is_there(host) else None)
         if present is None:
             if candidate is not None:
                 yield _finding(host, "note", "not installed: there is nothing to bridge", candidate)
@@ -136,18 +136,22 @@ def _finding(
     )
 
 
-def _installed(host: str) -> str | None:
-    """Return the host's distribution and its version, found without importing it."""
+def _distribution(host: str) -> str | None:
+    """Return the host's distribution and its version; None where there is none of its name."""
     import importlib_metadata
 
     name = host.replace("_", "-")
     try:
         return f"{name} {importlib_metadata.version(name)}"
-    except Exception:  # Not installed under that name, or metadata that cannot be read.
-        from importlib.util import find_spec
+    except Exception:  # It is not installed, or its metadata cannot be read.
+        return None
 
-        try:
-            is_there = host in sys.modules or find_spec(host) is not None
-        except (ImportError, ValueError):
-            is_there = False
-        return host if is_there else None
+
+def _is_there(host: str) -> bool:
+    """Tell whether the host can be imported, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return host in sys.modules or find_spec(host) is not None
+    except (ImportError, ValueError):
+        return False

@@ -111,7 +111,7 @@ def test_host_of_ours_cannot_be_taken_over(site: Path) -> None:
 @pytest.mark.parametrize(
     ("requires", "is_present", "status", "cause"),
     [
-        (None, True, "ok", "aged is bridged by cc-aged 1.2, where a program asks for it"),
+        (None, True, "ok", "aged is bridged where a program asks for it"),
         (None, False, "note", "not installed: there is nothing to bridge"),
         (
             "chain-callbacks>=7",

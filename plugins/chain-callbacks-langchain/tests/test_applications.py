@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -37,7 +39,11 @@ class Drawing(RecordingHandler):
 
 
 def golden(application: str) -> str:
-    return (FOLDER / f"{application}.tree").read_text("utf-8")
+    text = (FOLDER / f"{application}.tree").read_text("utf-8")
+    if importlib.util.find_spec("langgraph.callbacks") is None:
+        # Elder versions of LangGraph do not tell that a graph pauses.
+        text = re.sub(r" (interrupt|resume)=1$", "", text, flags=re.MULTILINE)
+    return text
 
 
 def run(*command: str, **variables: str) -> str:
@@ -84,6 +90,7 @@ def test_environment_alone_switches_an_application_on(application: str, tmp_path
     assert golden(application) == (tmp_path / "drawn").read_text("utf-8")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LangGraph's own, when it is imported.
 @pytest.mark.parametrize("application", APPLICATIONS)
 def test_application_is_heard_in_this_process(
     application: str, heard: RecordingHandler, monkeypatch: pytest.MonkeyPatch

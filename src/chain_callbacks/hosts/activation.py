@@ -112,8 +112,7 @@ def findings() -> Iterator[Finding]:
         if unmet is not None:
             yield _finding(host, "problem", f"{present} is not bridged: {unmet}", candidate)
             continue
-        by = f"{candidate.distribution} {candidate.version or ''}".rstrip()
-        cause = f"{present} is bridged by {by}, where a program asks for it"
+        cause = f"{present} is bridged where a program asks for it"
         how = "chain-callbacks run, or import chain_callbacks.auto"
         yield _finding(host, "ok", cause, candidate, how)
 

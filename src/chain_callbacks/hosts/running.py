@@ -11,8 +11,10 @@ from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run, interruptions
 from ..events import KINDS, RunType
+from ..resolution.environment import fingerprint
+from ..resolution.factory import changes
 from ..resolution.resolver import enter, enter_at
-from ..resolution.root import root_manager
+from ..resolution.root import root, root_manager
 from ..resolution.sources import Attachments
 
 T = TypeVar("T")
@@ -53,7 +55,9 @@ class Gate(Generic[T]):
         """
         # Asked for every run of the host: the way of one outside of all of ours makes no detour.
         if current.get() is None and not surroundings.finders:
-            return None if root_manager().is_silent else self._value
+            is_known = root.seen == fingerprint() and root.changes == changes.count
+            manager = root.manager if is_known else root_manager()
+            return None if manager.is_silent else self._value
         return None if enter(None, None) is None else self._value
 
 

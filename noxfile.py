@@ -74,6 +74,30 @@ def langchain(session: nox.Session, versions: str) -> None:
     session.run("pytest", "plugins/chain-callbacks-langchain/tests", *session.posargs)
 
 
+VENDORS = {
+    # What LangChain's handlers on the market need; each imports `langchain` or its core.
+    "langfuse": ("langfuse>=3", "langchain>=1,<2"),
+    "mlflow": ("mlflow>=3", "langchain>=1,<2"),
+    "openinference": ("openinference-instrumentation-langchain", "opentelemetry-sdk"),
+}
+
+
+@nox.session
+@nox.parametrize("vendor", [nox.param(name, id=name) for name in VENDORS])
+def vendors(session: nox.Session, vendor: str) -> None:
+    """Drive a handler of somebody else's by a native chain, in an environment of its own."""
+    folder = "plugins/chain-callbacks-langchain"
+    session.install(".[test]", f"./{folder}", *VENDORS[vendor])
+    session.run(
+        "pytest",
+        # Their own warnings are theirs.
+        *("-W", "default"),
+        f"{folder}/vendors/test_{vendor}.py",
+        *session.posargs,
+        env={"PYTHONPATH": f"{folder}/vendors"},
+    )
+
+
 @nox.session
 def wheels(session: nox.Session) -> None:
     """Build every wheel from the tree and try them in a clean environment."""

@@ -6,6 +6,7 @@ the run that the code is in, our own context and LangChain's tell the true one.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -73,6 +74,10 @@ class Tree:
     def __init__(self) -> None:
         self._open: OrderedDict[UUID, Place] = OrderedDict()
         self._ended: OrderedDict[UUID, Place] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """Have a lock of the child's own; the places stay, for the child may be inside of one."""
         self._lock = threading.Lock()
 
     def find(self, run_id: UUID | None) -> Place | None:
@@ -183,3 +188,6 @@ def _is_within(scope: Scope, place: Place | None, stated: Place) -> bool:
 
 
 tree: Final = Tree()
+if hasattr(os, "register_at_fork"):
+    # The lock may be held by a thread that the child has not; the runs of the parent go on there.
+    os.register_at_fork(after_in_child=tree.after_fork)

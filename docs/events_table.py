@@ -44,13 +44,14 @@ FACTS_MEAN = {
         "`ok`, `closed`, `error`, `cancelled`, `interrupted`",
     ),
     "started": ("`datetime`", "in UTC"),
-    "duration": ("`float`", "seconds, by a monotonic clock; to now while the run goes on"),
+    "duration": ("`float`, `None` before the end", "seconds, by a monotonic clock"),
     "error_id": (
         "`UUID`, `None` without an error",
         "one for one exception, at every run that it leaves",
     ),
     "is_origin": ("`bool`", "whether the exception began in this run and not in one nested in it"),
     "origin": ("`tuple[str, ...]`", "the names of the runs from the root to where it began"),
+    "content": ("`str`", "how much of the payload is shown: `full`, `redacted` or `none`"),
 }
 
 STATUS = """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chain_callbacks.handlers.settings import ConsoleSettings, StructlogSettings
+from chain_callbacks.handlers.settings import StructlogSettings
+from chain_callbacks.policies import POLICIES
 from chain_callbacks.resolution.core_settings import CoreSettings
 from chain_callbacks.resolution.showing import kind_of
 
@@ -31,14 +32,12 @@ def _rows(prefix: str, model: type) -> list[str]:
 def page() -> str:
     """Return the whole page."""
     parts = [HEAD, "## The framework\n\n", "\n".join(_rows("CHAIN_CALLBACKS_", CoreSettings))]
-    for name, model in (("structlog", StructlogSettings), ("console", ConsoleSettings)):
-        parts.append(f"\n\n## `{name}`\n\n")
-        parts.append("\n".join(_rows(f"CHAIN_CALLBACKS_{name.upper()}__", model)))
+    parts.append("\n\n## `structlog`\n\n")
+    parts.append("\n".join(_rows("CHAIN_CALLBACKS_STRUCTLOG__", StructlogSettings)))
+    policies = ", ".join(f"`CHAIN_CALLBACKS_<NAME>__{name.upper()}`" for name in POLICIES)
     parts.append(
-        "\n\n## Every handler\n\n"
-        "The policies `CHAIN_CALLBACKS_<NAME>__ONLY` and `CHAIN_CALLBACKS_<NAME>__TAGS`: see "
-        "[resolution](resolution.md). `chain-callbacks show NAME` lists the settings of any "
-        "installed handler.\n"
+        f"\n\n## Every handler\n\nThe policies {policies}: see [resolution](resolution.md). "
+        "`chain-callbacks show NAME` lists the settings of any installed handler.\n"
     )
     return "".join(parts)
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dispatch.context import submit, to_thread
+    from .dispatch.delivery.ending import (
+        FlushReport,
+        HandlerStats,
+        aflush,
+        flush,
+        flush_on_sigterm,
+        stats,
+    )
     from .dispatch.manager import CallbackManager
+    from .dispatch.redaction import DefaultRedactor, Redactor
     from .errors import (
         BrokenPluginError,
         ChainCallbacksError,
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
         UnknownHandlerError,
     )
     from .handler import BaseCallbackHandler
+    from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .policies import Local, policy
     from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
@@ -31,20 +41,31 @@ __all__ = [
     "BrokenPluginError",
     "CallbackManager",
     "ChainCallbacksError",
+    "DefaultRedactor",
+    "FlushReport",
     "HandlerDeniedError",
     "HandlerSettings",
+    "HandlerStats",
     "Local",
+    "Redactor",
+    "RunEnd",
+    "RunStart",
+    "RunStateHandler",
     "UnknownHandlerError",
+    "aflush",
     "attached",
     "check",
     "current_manager",
     "explain",
+    "flush",
+    "flush_on_sigterm",
     "hookimpl",
     "policy",
     "register",
     "reload",
     "requested",
     "resolve",
+    "stats",
     "submit",
     "to_thread",
     "traced",
@@ -55,20 +76,31 @@ _MODULES = {
     "BrokenPluginError": "errors",
     "CallbackManager": "dispatch.manager",
     "ChainCallbacksError": "errors",
+    "DefaultRedactor": "dispatch.redaction",
+    "FlushReport": "dispatch.delivery.ending",
     "HandlerDeniedError": "errors",
     "HandlerSettings": "resolution.settings",
+    "HandlerStats": "dispatch.delivery.ending",
     "Local": "policies",
+    "Redactor": "dispatch.redaction",
+    "RunEnd": "handlers.run_state",
+    "RunStart": "handlers.run_state",
+    "RunStateHandler": "handlers.run_state",
     "UnknownHandlerError": "errors",
+    "aflush": "dispatch.delivery.ending",
     "attached": "resolution.scope",
     "check": "resolution.asking",
     "current_manager": "resolution.scope",
     "explain": "resolution.asking",
+    "flush": "dispatch.delivery.ending",
+    "flush_on_sigterm": "dispatch.delivery.ending",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.factory",
     "reload": "resolution.asking",
     "requested": "resolution.asking",
     "resolve": "resolution.asking",
+    "stats": "dispatch.delivery.ending",
     "submit": "dispatch.context",
     "to_thread": "dispatch.context",
     "traced": "runnables.tracing",

@@ -244,21 +244,33 @@ class HandlerSignatureError(ChainCallbacksError, TypeError):
 
 
 class InvalidPolicyError(ChainCallbacksError, ValueError):
-    """A policy has an unknown name or value."""
+    """A policy has an unknown name or value, or one that another rules out: *reason* says why."""
 
     policy: str
     value: str
     source: str
     valid: tuple[str, ...]
+    reason: str | None
 
-    def __init__(self, *, policy: str, value: str, source: str, valid: Sequence[str]) -> None:
+    def __init__(
+        self,
+        *,
+        policy: str,
+        value: str,
+        source: str,
+        valid: Sequence[str],
+        reason: str | None = None,
+    ) -> None:
+        what = f"{value!r} is no value of the policy {policy!r}"
+        if reason is not None:
+            what = f"{policy}={value} cannot be had: {reason}"
         super().__init__(
-            f"{value!r} is no value of the policy {policy!r}; {source} states it."
-            f"{did_you_mean(value, valid)} Valid: {quoted(valid)}.",
+            f"{what}; {source} states it.{did_you_mean(value, valid)} Valid: {quoted(valid)}.",
             policy=policy,
             value=value,
             source=source,
             valid=tuple(valid),
+            reason=reason,
         )
 
 

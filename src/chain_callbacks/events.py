@@ -35,18 +35,21 @@ class EventSpec(Generic[P]):
     """One row of the event table, compared by identity: it is the key of a route.
 
     *name* is the handler's method. *positional* and *keywords* name the payload, *content* those
-    of its arguments that hold the user's data, *ignored_by* the handler's flags that silence it.
+    of its arguments that hold the user's data, *facts* what it brings of the run to a handler that
+    does not ask for more, *ignored_by* the handler's flags that silence it.
     """
 
     __slots__ = (
         "content",
         "does",
+        "facts",
         "ignored_by",
         "is_failure",
         "keywords",
         "name",
         "phase",
         "positional",
+        "signature",
         "unless_failed",
     )
 
@@ -58,18 +61,22 @@ class EventSpec(Generic[P]):
         positional: tuple[str, ...],
         keywords: tuple[str, ...],
         content: frozenset[str],
+        facts: tuple[str, ...],
         ignored_by: tuple[str, ...],
         does: str,
         is_failure: bool,
+        signature: inspect.Signature,
     ) -> None:
         self.name = name
         self.phase: Phase = phase
         self.positional = positional
         self.keywords = keywords
         self.content = content
+        self.facts = facts
         self.ignored_by = ignored_by
         self.does = does
         self.is_failure = is_failure
+        self.signature = signature
         # A run that was cancelled ends with its error event too, but `only=errors` must not hear
         # that. It is a row of its own, hence a route of its own: no dispatch asks for a status.
         self.unless_failed: EventSpec[P] = self._with(is_failure=False) if is_failure else self
@@ -82,18 +89,52 @@ class EventSpec(Generic[P]):
         """Return this event as a row that other ``ignore_*`` flags silence."""
         return self._with(ignored_by=flags)
 
+    def bound(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the positional ones in their places.
+
+        Raises:
+            TypeError: One is missing, given twice, or unknown.
+        """
+        if len(arguments) == len(self.positional) and self.positional[0] not in keywords:
+            return arguments, keywords
+        self.signature.bind(*arguments, **keywords)
+        rest = dict(keywords)
+        return (*arguments, *(rest.pop(each) for each in self.positional[len(arguments) :])), rest
+
+    def method(self, function: Any, *, of: str, prefix: str = "", does: str) -> Any:
+        """Return *function* as the method of a class *of* runs or managers that issues this."""
+        parameters = self.signature.parameters.values()
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        function.__name__ = prefix + self.name
+        function.__qualname__ = f"{of}.{function.__name__}"
+        function.__doc__ = f"{self.does}\n\n{does}"
+        function.__signature__ = self.signature.replace(
+            parameters=[own, *parameters], return_annotation=inspect.Signature.empty
+        )
+        return function
+
     def __repr__(self) -> str:
         return f"<event {self.name}>"
 
 
 EVENTS: Final[dict[str, EventSpec[...]]] = {}
 
+STANDARD: Final = ("run_id", "parent_run_id", "tags")
+STANDARD_AT_START: Final = (*STANDARD, "metadata", "name", "run_type")
+
 
 def _event(
-    phase: Phase, *, ignored_by: str | None = None, content: str = ""
+    phase: Phase,
+    *,
+    ignored_by: str | None = None,
+    content: str = "",
+    facts: tuple[str, ...] | None = None,
 ) -> Callable[[Callable[P, None]], EventSpec[P]]:
     def row(function: Callable[P, None]) -> EventSpec[P]:
-        parameters = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function)
+        parameters = signature.parameters.values()
         name = function.__name__
         spec: EventSpec[P] = EventSpec(
             name,
@@ -101,9 +142,11 @@ def _event(
             positional=tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD),
             keywords=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
             content=frozenset(content.split()),
+            facts=facts or (STANDARD_AT_START if phase == "start" else STANDARD),
             ignored_by=(ignored_by,) if ignored_by else (),
             does=inspect.getdoc(function) or "",
             is_failure=phase == "error",
+            signature=signature,
         )
         EVENTS[name] = spec
         return spec
@@ -242,7 +285,7 @@ def on_retry(retry_state: Any) -> None:
     """An attempt failed and another will be made: *retry_state* has its number and the error."""
 
 
-@_event("during", ignored_by="ignore_custom_event", content="data")
+@_event("during", ignored_by="ignore_custom_event", content="data", facts=(*STANDARD, "metadata"))
 def on_custom_event(name: str, data: Any) -> None:
     """The application issued an event of its own."""
 

@@ -10,7 +10,6 @@ from uuid import UUID
 from .errors import did_you_mean
 from .events import EVENTS
 
-
 Content = Literal["full", "redacted", "none"]
 """How much of a run's content a handler is shown: the run's own objects, copies in which secrets
 are masked, or facts alone."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, get_args
 
 from .errors import InvalidPolicyError
 from .events import RunType
-from .handler import HandlerLike
+from .handler import BaseCallbackHandler, Content, Delivery, HandlerLike, OnError
 
 # `only=llm` means models of either sort, `only=chain` every step that issues chain events.
 _INCLUDES: Final[dict[str, frozenset[str]]] = {
@@ -43,32 +44,64 @@ class Only(NamedTuple):
         return "+".join(words) or ("all" if self.run_types is None else "nothing")
 
 
+CONTENTS: Final[tuple[Content, ...]] = get_args(Content)
+"""The levels of content, each showing less than the one before it."""
+
+
+def stricter(a: Content, b: Content) -> Content:
+    """Return which of two levels shows less."""
+    return b if CONTENTS.index(b) > CONTENTS.index(a) else a
+
+
+class WhenFull(NamedTuple):
+    """The value of the policy ``when_full``: how many seconds a full queue makes its caller wait.
+
+    What still finds no room then takes the place of what matters less.
+    """
+
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"block({self.seconds:g})" if self.seconds else "drop"
+
+
 class Policy(NamedTuple):
     """How a handler is listened to; a field that is None was not stated.
 
     *only* selects runs and events, *tags* the runs that carry one of them. A value that resets
-    (``only="all"``, ``tags="*"``) is stated and lets everything through. *by* has, for each field
-    that was stated, who did.
+    (``only="all"``, ``tags="*"``) is stated and lets everything through. *content* is how much is
+    shown, *delivery* how it gets there, *on_error* what an exception of the handler does. The
+    others are of its queue. *by* has, for each field that was stated, who did.
     """
 
     only: Only | None = None
     tags: frozenset[str] | None = None
+    content: Content | None = None
+    delivery: Delivery | None = None
+    on_error: OnError | None = None
+    when_full: WhenFull | None = None
+    queue_records: int | None = None
+    queue_bytes: int | None = None
     by: tuple[tuple[str, str], ...] = ()
 
     def replaced(self, later: Policy) -> Policy:
         """Return this policy with what *later* states in its place."""
-        return Policy(
-            self.only if later.only is None else later.only,
-            self.tags if later.tags is None else later.tags,
-            tuple({**dict(self.by), **dict(later.by)}.items()),
-        )
+        stated = {name: value for name, value in later.stated().items() if name != "by"}
+        return self._replace(**stated, by=tuple({**dict(self.by), **dict(later.by)}.items()))
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields that were stated, by name."""
+        return {
+            name: value
+            for name, value in zip(self._fields[:-1], self, strict=False)
+            if value is not None
+        }
 
     def __str__(self) -> str:
-        stated = {
-            "only": self.only,
-            "tags": "+".join(sorted(self.tags)) or "*" if self.tags is not None else None,
-        }
-        return " ".join(f"{name}={value}" for name, value in stated.items() if value is not None)
+        shown = self.stated()
+        if self.tags is not None:
+            shown["tags"] = "+".join(sorted(self.tags)) or "*"
+        return " ".join(f"{name}={value}" for name, value in shown.items())
 
 
 UNSTATED: Final = Policy()
@@ -102,6 +135,79 @@ class Hearing(NamedTuple):
 EVERYTHING: Final = Hearing()
 
 
+class Manner(NamedTuple):
+    """How one listener is told, after its handler's defaults and all policies."""
+
+    content: Content = "full"
+    delivery: Delivery = "inline"
+    on_error: OnError = "log"
+    when_full: WhenFull = WhenFull()
+    queue_records: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+
+    @classmethod
+    def of(
+        cls, handler: object, operator: Policy, code: Policy, *, content: Content = "full"
+    ) -> Manner:
+        """Return how *handler* is told; *content* is shown where neither it nor a policy says.
+
+        The operator's word beats that of code, but for content, where the stricter one holds.
+
+        Raises:
+            InvalidPolicyError: Its exceptions are to leave a run that does not wait for it.
+        """
+        own = cls.by_default(handler, content=content)
+        manner = own._replace(**_manners(code))._replace(**_manners(operator))
+        if operator.content is not None and code.content is not None:
+            manner = manner._replace(content=stricter(operator.content, code.content))
+        if manner.delivery == "queued" and manner.on_error == "raise":
+            raise InvalidPolicyError(
+                policy="delivery",
+                value="queued",
+                source=dict((*code.by, *operator.by)).get("delivery", type(handler).__qualname__),
+                valid=("inline",),
+                reason="on_error=raise is to stop the run, and a queue is read when it has gone on",
+            )
+        return manner
+
+    def as_policy(self, *stated: Policy) -> Policy:
+        """Return what of it neither of *stated* says, where that is not the usual."""
+        known = {name for policy in stated for name in policy.stated()}
+        usual = Manner()
+        return Policy(
+            **{
+                name: value
+                for name, value in self._asdict().items()
+                if name not in known and value != getattr(usual, name)
+            }
+        )
+
+    @classmethod
+    def by_default(cls, handler: object, *, content: Content = "full") -> Manner:
+        """Return how a handler, or one of a class, is told where no policy says anything."""
+        own: dict[str, Any] = {}
+        kind = handler if isinstance(handler, type) else type(handler)
+        if issubclass(kind, BaseCallbackHandler):
+            own = {name: getattr(handler, name) for name in _CHOICES}
+            if own["content"] is None:
+                del own["content"]
+            for name, value in own.items():
+                if value not in _CHOICES[name]:
+                    raise InvalidPolicyError(
+                        policy=name,
+                        value=str(value),
+                        source=f"the class {kind.__qualname__}",
+                        valid=_CHOICES[name],
+                    )
+        if getattr(handler, "raise_error", False) is True:
+            own["on_error"] = "raise"
+        return cls(**{"content": content, **own})
+
+
+def _manners(policy: Policy) -> dict[str, Any]:
+    return {name: value for name, value in policy.stated().items() if name in Manner._fields}
+
+
 def _parse_only(value: str, source: str) -> Only:
     result = Only()
     for word in filter(None, (part.strip().lower() for part in value.split("+"))):
@@ -124,15 +230,62 @@ def _parse_tags(value: str, _source: str) -> frozenset[str]:
     return frozenset() if "*" in tags else tags
 
 
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "content": CONTENTS,
+    "delivery": get_args(Delivery),
+    "on_error": get_args(OnError),
+}
+
+
+def _choosing(name: str) -> Callable[[str, str], Any]:
+    def parse(value: str, source: str) -> str:
+        word = value.strip().lower()
+        if word not in _CHOICES[name]:
+            raise InvalidPolicyError(policy=name, value=value, source=source, valid=_CHOICES[name])
+        return word
+
+    return parse
+
+
+def _counting(name: str) -> Callable[[str, str], Any]:
+    def parse(value: str, source: str) -> int:
+        word = value.strip().replace("_", "")
+        if not (word.isascii() and word.isdigit() and int(word)):
+            raise InvalidPolicyError(policy=name, value=value, source=source, valid=("10000",))
+        return int(word)
+
+    return parse
+
+
+_BLOCK: Final = re.compile(r"block\((\d{1,6}(?:\.\d{1,6})?)\)")
+
+
+def _parse_when_full(value: str, source: str) -> WhenFull:
+    word = value.strip().lower()
+    if word == "drop":
+        return WhenFull()
+    found = _BLOCK.fullmatch(word)
+    if found is None:
+        valid = ("drop", "block(2)")
+        raise InvalidPolicyError(policy="when_full", value=value, source=source, valid=valid)
+    return WhenFull(float(found[1]))
+
+
 _PARSERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "only": _parse_only,
     "tags": _parse_tags,
+    "content": _choosing("content"),
+    "delivery": _choosing("delivery"),
+    "on_error": _choosing("on_error"),
+    "when_full": _parse_when_full,
+    "queue_records": _counting("queue_records"),
+    "queue_bytes": _counting("queue_bytes"),
 }
 POLICIES: Final = tuple(_PARSERS)
 """The names of the policies, which are settings of every handler too."""
 
 
-def parse_policy(values: Mapping[str, str], *, source: str) -> Policy:
+def parse_policy(values: Mapping[str, str | int], *, source: str) -> Policy:
     """Return the policy that *values* state, by name.
 
     Raises:
@@ -142,11 +295,12 @@ def parse_policy(values: Mapping[str, str], *, source: str) -> Policy:
     for name, value in values.items():
         if name not in _PARSERS:
             raise InvalidPolicyError(policy="policy", value=name, source=source, valid=POLICIES)
-        if not isinstance(value, str):
+        text = str(value) if type(value) is int else value
+        if not isinstance(text, str):
             raise InvalidPolicyError(
                 policy=name, value=repr(value), source=source, valid=("a text, joined by '+'",)
             )
-        stated[name] = _PARSERS[name](value, source)
+        stated[name] = _PARSERS[name](text, source)
     return Policy(**stated, by=tuple((name, source) for name in stated))
 
 
@@ -165,11 +319,20 @@ class WithPolicy:
     policy: Policy
 
 
-def policy(handler: HandlerLike, /, **values: str) -> WithPolicy:
+def unwrapped(handler: HandlerLike) -> tuple[HandlerLike, Policy]:
+    """Return what ``policy()`` was put round, and what was stated; the outermost statement wins."""
+    if not isinstance(handler, WithPolicy):
+        return handler, UNSTATED
+    inner, stated = unwrapped(handler.handler)
+    return inner, stated.replaced(handler.policy)
+
+
+def policy(handler: HandlerLike, /, **values: str | int) -> WithPolicy:
     """Return *handler*, an object or a name, to be listened to in the way that *values* say.
 
     ``policy("slack", only="errors+roots")`` hears failed roots, ``policy(handler, tags="prod")``
-    the runs that carry the tag. A later statement for the same handler replaces an earlier one;
+    the runs that carry the tag, ``policy(handler, content="redacted", delivery="queued")`` is told
+    later, with secrets masked. A later statement for the same handler replaces an earlier one;
     neither loosens what the operator's settings say.
 
     Raises:

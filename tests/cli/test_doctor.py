@@ -121,8 +121,8 @@ CASES = [
     ),
     Case(
         "a setting of a handler that does not exist",
-        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_CONSOEL__PAYLOADS": "1"},
-        "CHAIN_CALLBACKS_CONSOEL__PAYLOADS",
+        {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_CONSOEL__CONTENT": "1"},
+        "CHAIN_CALLBACKS_CONSOEL__CONTENT",
         "a setting of 'consoel', and no handler is called so",
         "Did you mean 'console'?",
         status="warning",

@@ -16,20 +16,20 @@ class Quiet(BaseCallbackHandler):
 
 
 TABLE = """\
-#   entry  status                             asked for by            from  policy  events
-#1  one    active                             CHAIN_CALLBACKS         -     -       1
-#2  two    removed by config["callbacks"][1]  CHAIN_CALLBACKS         -     -       -
-#3  one    merged into #1                     config["callbacks"][0]  -     -       -
-#4  -two   removes                            config["callbacks"][1]  -     -       -
+#   entry  status                             asked for by            from  policy            events
+#1  one    active                             CHAIN_CALLBACKS         -     content=redacted  1
+#2  two    removed by config["callbacks"][1]  CHAIN_CALLBACKS         -     -                 -
+#3  one    merged into #1                     config["callbacks"][0]  -     -                 -
+#4  -two   removes                            config["callbacks"][1]  -     -                 -
 """
 
 SENTENCES = """\
-#   entry   status   asked for by            from  policy  events
-#1  consol  unknown  CHAIN_CALLBACKS         -     -       -
+#   entry   status   asked for by            from  policy            events
+#1  consol  unknown  CHAIN_CALLBACKS         -     -                 -
     No handler is called 'consol'; CHAIN_CALLBACKS asks for it. Did you mean 'console'?
     Installed: 'console', 'one', 'structlog'.
-#2  one     active   config["callbacks"][0]  -     -       1
-#3  one:eu  unknown  config["callbacks"][1]  -     -       -
+#2  one     active   config["callbacks"][0]  -     content=redacted  1
+#3  one:eu  unknown  config["callbacks"][1]  -     -                 -
     No handler is called 'one:eu'; config["callbacks"][1] asks for it. Nobody configured that
     instance: set one of its settings, CHAIN_CALLBACKS_ONE__EU__<FIELD>, to make it exist.
 """
@@ -96,12 +96,16 @@ def test_explain_as_json_has_the_documented_schema(capsys, monkeypatch):
         "status": "removed",
         "reason": 'by config["callbacks"][1]',
         "policy": "",
+        "content": None,
+        "delivery": None,
+        "on_error": None,
         "stated_by": [],
         "distribution": None,
         "version": None,
         "events": [],
         "delivered": 0,
         "failed": 0,
+        "dropped": 0,
     }
     assert (second["status"], second["text"]) == ("removes", "-one")
 
@@ -114,8 +118,10 @@ def test_explain_says_who_stated_a_policy(capsys, monkeypatch):
     assert main(["explain", "one"]) == 0
 
     assert capsys.readouterr().out == (
-        "#   entry  status  asked for by            from  policy             events\n"
-        '#1  one    active  config["callbacks"][0]  -     only=errors+roots  1\n'
+        "#   entry  status  asked for by            from  "
+        "policy                              events\n"
+        '#1  one    active  config["callbacks"][0]  -     '
+        "only=errors+roots content=redacted  1\n"
         "    only=errors+roots by CHAIN_CALLBACKS_ONE__ONLY\n"
     )
 

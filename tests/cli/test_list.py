@@ -77,7 +77,7 @@ def test_list_imports_no_plugin(capsys, fake_distribution, monkeypatch):
         ({"": "console,none,structlog"}, {"structlog"}),
         ({"": "console, Chain-Callbacks/STRUCTLOG"}, {"console", "structlog"}),
         ({"": "console,-console:default"}, set()),
-        ({"": "console,-console:eu", "_CONSOLE__EU__PAYLOADS": "1"}, {"console"}),
+        ({"": "console,-console:eu", "_CONSOLE__EU__CONTENT": "full"}, {"console"}),
         ({"": "a b,unknown,console"}, {"console"}),
         ({"": "console", "_DENY": "console"}, set()),
         ({"_REQUIRE": "console"}, {"console"}),

@@ -14,7 +14,7 @@ from chain_callbacks import handlers
 from chain_callbacks.cli.commands import COMMANDS
 from chain_callbacks.dispatch.sinks import FACTS
 from chain_callbacks.events import EVENTS, KINDS
-from chain_callbacks.handlers.settings import ConsoleSettings, StructlogSettings
+from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.policies import POLICIES
 from chain_callbacks.resolution import hookspecs
 
@@ -88,11 +88,8 @@ def test_handlers_of_this_repository_and_their_settings_are_on_their_page():
             "chain_callbacks", {}
         )
     ]
-    models = {"console": ConsoleSettings, "structlog": StructlogSettings}
     variables = [
-        f"CHAIN_CALLBACKS_{name.upper()}__{field.upper()}"
-        for name, model in models.items()
-        for field in model.model_fields
+        f"CHAIN_CALLBACKS_STRUCTLOG__{field.upper()}" for field in StructlogSettings.model_fields
     ]
     slack = importlib.metadata.entry_points(group="chain_callbacks", name="slack")
     for each in slack:

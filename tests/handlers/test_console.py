@@ -21,8 +21,8 @@ from chain_callbacks.dispatch.runs import Run
 from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.handlers import console_handler
 from chain_callbacks.handlers.console_handler import ConsoleHandler
-from chain_callbacks.handlers.settings import ConsoleSettings
 from chain_callbacks.policies import policy
+from chain_callbacks.runnables import AIMessage, ChatGeneration, LLMResult, UsageMetadata
 from chain_callbacks.testing import FakeClock, deterministic
 
 
@@ -130,9 +130,8 @@ def test_an_end_that_is_not_ok_says_so(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_model_shows_its_token_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """What went in and what came out."""
-    usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
-    message = SimpleNamespace(usage_metadata=usage)
-    response = SimpleNamespace(generations=[[SimpleNamespace(message=message)]])
+    usage = UsageMetadata(input_tokens=5, output_tokens=7, total_tokens=12)
+    response = LLMResult([[ChatGeneration(AIMessage("", usage_metadata=usage))]])
     started(CallbackManager([ConsoleHandler()]), "chat_model", "m").end(response)
     assert shown(capsys) == "── chat_model m  1.0 ms  5 + 7 tokens\n"
 
@@ -167,8 +166,8 @@ def test_payloads_are_not_shown_by_default(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_payloads_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    """With `payloads` a line ends with what went in and what came out, long values cut."""
-    handler = ConsoleHandler(ConsoleSettings(payloads=True))
+    """With `content=full` a line ends with what went in and what came out, long values cut."""
+    handler = policy(ConsoleHandler(), content="full")
     job = CallbackManager([handler], tags=["prod"]).run("chain", "job", {"x": 1})
     job.start(*job.payload)
     with job.get_child().run("tool", "search", "a" * 201) as tool:
@@ -186,7 +185,7 @@ def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) 
     """Neither a name, a payload, an error nor a tag can forge a line or drive a terminal."""
     evil = "a\n└─ forged\x1b[31m\x9b31m\u202e\u2028"
     error = type(evil, (Exception,), {})(evil)
-    handler = ConsoleHandler(ConsoleSettings(payloads=True))
+    handler = policy(ConsoleHandler(), content="full")
     job = started(CallbackManager([handler], tags=[evil]), "chain", evil)
     tool = started(job.child, "tool", evil)
     tool.on_custom_event(evil, evil)
@@ -393,9 +392,8 @@ def test_a_line_after_one_of_an_outer_run_says_whose_it_is(
 
 def test_tokens_and_what_other_lines_tell_are_not_listened_for() -> None:
     """A token costs nothing."""
-    deaf_to = {"on_llm_new_token", "on_text", "on_agent_action", "on_agent_finish"}
+    deaf_to = {"on_llm_new_token", "on_agent_action", "on_agent_finish"}
     assert deaf_to.isdisjoint(events_of(ConsoleHandler()))
-    assert "on_text" in events_of(ConsoleHandler(ConsoleSettings(payloads=True)))
 
 
 def test_no_failure_is_hidden_by_the_isolation_of_handlers(

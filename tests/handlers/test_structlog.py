@@ -20,7 +20,9 @@ from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
+from chain_callbacks.policies import policy
 from chain_callbacks.resolution import factory
+from chain_callbacks.runnables import AIMessage, ChatGeneration, LLMResult
 from chain_callbacks.testing import FakeClock, deterministic
 
 
@@ -223,8 +225,8 @@ def test_payloads_are_not_shown_by_default(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_payloads_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    """With `payloads` each event has what it brought, by the argument's name."""
-    handler = StructlogHandler(StructlogSettings(payloads=True))
+    """With `content=full` each event has what it brought, by the argument's name."""
+    handler = policy(StructlogHandler(), content="full")
     fail(handler, ValueError("no such thing"), tags=["prod"])
     manager = CallbackManager([handler])
     with manager.run("chain", "job", 1) as run:
@@ -239,7 +241,7 @@ def test_payloads_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_long_value_is_cut_and_its_length_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A document of a megabyte makes no line of a megabyte."""
-    handler = StructlogHandler(StructlogSettings(payloads=True))
+    handler = policy(StructlogHandler(), content="full")
     with CallbackManager([handler]).run("chain", "job", "a" * 1001):
         pass
     assert "a" * 1000 + "... [1001 characters]" == lines(capsys)[0]["inputs"]
@@ -252,7 +254,7 @@ def test_a_value_that_cannot_be_shown_is_named(capsys: pytest.CaptureFixture[str
         def __repr__(self) -> str:
             raise RuntimeError
 
-    handler = StructlogHandler(StructlogSettings(payloads=True))
+    handler = policy(StructlogHandler(), content="full")
     with CallbackManager([handler]).run("chain", "job", Broken()):
         pass
     name = Broken.__qualname__
@@ -266,7 +268,7 @@ def test_control_characters_are_written_out(
     """Neither a name, a payload, an error nor a tag can forge a line or drive a terminal."""
     evil = "a\n2030 [info] forged\x1b[31m\x9b31m\u202e\u2028"
     error = type(evil, (Exception,), {})(evil)
-    handler = StructlogHandler(StructlogSettings(renderer=renderer, payloads=True))
+    handler = policy(StructlogHandler(StructlogSettings(renderer=renderer)), content="full")
     manager = CallbackManager([handler])
     run = manager.run("chain", evil, evil, tags=[evil])
     run.start(*run.payload)
@@ -277,9 +279,9 @@ def test_control_characters_are_written_out(
     assert written.replace("\n", "").isprintable()
 
 
-def answer(**usage: int) -> Any:
-    message = SimpleNamespace(usage_metadata=usage)
-    return SimpleNamespace(generations=[[SimpleNamespace(message=message)]], llm_output=None)
+def answer(**usage: Any) -> LLMResult:
+    message = AIMessage("", usage_metadata=usage or None)  # type: ignore[arg-type]
+    return LLMResult([[ChatGeneration(message)]])
 
 
 @pytest.mark.parametrize(
@@ -290,11 +292,11 @@ def answer(**usage: int) -> Any:
             {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12},
         ),
         (
-            SimpleNamespace(generations=[], llm_output={"token_usage": {"prompt_tokens": 5}}),
+            LLMResult([], llm_output={"token_usage": {"prompt_tokens": 5}}),
             {"input_tokens": 5},
         ),
         (
-            SimpleNamespace(generations=[], llm_output={"usage": {"output_tokens": 7}}),
+            LLMResult([], llm_output={"usage": {"output_tokens": 7}}),
             {"output_tokens": 7},
         ),
         (answer(), {}),
@@ -348,7 +350,7 @@ def test_a_pipeline_that_ends_in_logging_takes_every_field(
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = StructlogHandler(StructlogSettings(payloads=True))
+    handler = policy(StructlogHandler(), content="full")
     with caplog.at_level(logging.DEBUG, "chain_callbacks"):
         fail(handler, ValueError("x"))
         with CallbackManager([handler]).run("chat_model", "m", [[]]) as run:
@@ -407,7 +409,7 @@ def test_settings_are_read_from_the_environment_in_any_case(
     monkeypatch.setattr(factory, "_registered", {"lines": StructlogHandler})
     monkeypatch.setenv("CHAIN_CALLBACKS_LINES__LEVEL", "INFO")
     monkeypatch.setenv("CHAIN_CALLBACKS_LINES__RENDERER", "Json")
-    monkeypatch.setenv("CHAIN_CALLBACKS_LINES__PAYLOADS", "true")
+    monkeypatch.setenv("CHAIN_CALLBACKS_LINES__CONTENT", "full")
     factory.reset()
     with resolve("lines").manager.run("chain", "job", 1) as run:
         run.end("z")

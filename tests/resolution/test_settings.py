@@ -331,7 +331,7 @@ def test_a_reload_awaits_and_isolates(monkeypatch, said):
     resolve(["failing", "asynchronous"])
     reload()
     assert ["asynchronous"] == closed
-    assert ["Closing test_a_reload_awaits_and_isolates.<locals>.Failing failed."] == said()
+    assert ["Closing the handler failing failed with OSError."] == said()
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def test_a_third_party_class_by_the_file_alone(config_file, monkeypatch):
     )
     monkeypatch.setenv("CHAIN_CALLBACKS_TRACER__HOST", "there")
     rows = resolve(["tracer:inner"]).as_data()
-    assert [("tracer", "only=roots"), ("tracer:inner", "")] == [
+    assert [("tracer", "only=roots content=redacted"), ("tracer:inner", "content=redacted")] == [
         (row["name"], row["policy"]) for row in rows
     ]
     assert [("p", "there", 0.5), ("q", "here", 1.0)] == [
@@ -408,7 +408,7 @@ def test_policies_are_settings_of_any_handler(config_file, monkeypatch, heard):
     config_file('callbacks = ["plain"]\n[handlers.plain]\nonly = "errors"\ntags = ["a", "b"]\n')
     monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "roots")
     (row,) = resolve().as_data()
-    assert "only=roots tags=a+b" == row["policy"]
+    assert "only=roots tags=a+b content=redacted" == row["policy"]
     STEP.invoke(1)
     STEP.invoke(1, {"tags": ["b"]})
     assert [("step", "plain")] == heard

@@ -22,6 +22,9 @@ from chain_callbacks import (
     HandlerDeniedError,
     HandlerSettings,
     Local,
+    RunEnd,
+    RunStart,
+    RunStateHandler,
     UnknownHandlerError,
     attached,
     check,
@@ -96,6 +99,26 @@ class Wrong(BaseCallbackHandler):
     def on_chain_end(self, outputs: Any, more: int, **kwargs: Any) -> None: ...  # type: ignore[override]
 
 
+# State per run: the hooks have the type that the class states.
+
+
+class Meter(RunStateHandler[list[int]]):
+    def start_run(self, run: RunStart, parent: list[int] | None) -> list[int] | None:
+        assert_type(run.name, str)
+        return [] if parent is None else parent
+
+    def end_run(self, state: list[int], run: RunEnd) -> None:
+        assert_type(run.duration, float)
+        state.append("no number")  # type: ignore[arg-type]
+
+    def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        assert_type(self.state_of(run_id), list[int] | None)
+
+
+class WrongMeter(RunStateHandler[int]):
+    def end_tree(self, state: str) -> None: ...  # type: ignore[override]
+
+
 # Managers and runs: methods are derived from the event table, and keep its types.
 
 handler = Printing(Settings(webhook_url=SecretStr("...")))
@@ -152,7 +175,7 @@ async def by_hand() -> None:
 assert_type(Local("slack"), Local)
 narrowed = policy("slack", only="errors+roots", tags="prod")
 both = policy(Local(handler), only="tool")
-policy("slack", only=True)  # type: ignore[arg-type]
+policy("slack", only=None)  # type: ignore[arg-type]
 
 with attached("console", handler, narrowed, both) as nothing:
     assert_type(nothing, None)

@@ -16,12 +16,17 @@ import pytest
 pytestmark = pytest.mark.wheels
 
 APPLICATION = """
+from contextlib import suppress
 from chain_callbacks.runnables import RunnableLambda
 
 def fails(number):
-    raise LookupError("c4n4ry")
+    raise LookupError(f"c4n4ry {number}")
 
-RunnableLambda(fails).invoke(1)
+chain = RunnableLambda(fails)
+for number in range(3):
+    with suppress(LookupError):
+        chain.invoke(number)
+chain.invoke(3)
 """
 
 
@@ -58,10 +63,13 @@ def slack() -> Iterator[StandInSlack]:
         thread.join()
 
 
-def test_failing_chain_delivers_one_message(
+def test_failing_chain_delivers_one_message_and_one_digest(
     clean_python: Path, slack: StandInSlack, tmp_path: Path
 ) -> None:
-    """Two variables bring the error to Slack once; the program ends as it would without us."""
+    """Two variables bring equal errors to Slack: the first, and at the end how many more.
+
+    The program ends as it would without us.
+    """
     application = tmp_path / "app.py"
     application.write_text(APPLICATION, encoding="utf-8")
     webhook = f"http://127.0.0.1:{slack.server_port}/services/T000/B000/XXXX"
@@ -76,9 +84,10 @@ def test_failing_chain_delivers_one_message(
         timeout=60,
     )
     assert ended.stderr.startswith("Traceback (most recent call last):\n"), ended.stderr
-    assert ended.stderr.endswith("LookupError: c4n4ry\n"), ended.stderr
+    assert ended.stderr.endswith("LookupError: c4n4ry 3\n"), ended.stderr
     assert (ended.stdout, ended.returncode) == ("", 1)
-    ((path, body),) = slack.received
-    assert path == "/services/T000/B000/XXXX"
-    assert "failed with `LookupError`" in body["text"]
-    assert "c4n4ry" not in json.dumps(body)
+    assert [path for path, _ in slack.received] == ["/services/T000/B000/XXXX"] * 2
+    first, digest = (body["text"] for _, body in slack.received)
+    assert "failed with `LookupError`" in first
+    assert digest.startswith("3 more runs failed like ")
+    assert "c4n4ry" not in json.dumps(slack.received)

@@ -6,15 +6,13 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import pytest
-from slack_sdk.http_retry import builtin_handlers
-from slack_sdk.http_retry import handler as retry_handler
 
 
 class Received(NamedTuple):
@@ -31,13 +29,21 @@ class StandInSlack(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Answers)
         self.received: list[Received] = []
         self.replies: deque[tuple[int, dict[str, str], str]] = deque()
         self.asked, self.answers = threading.Event(), threading.Event()
         self.answers.set()
         self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that waited long enough has gone."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The notifications' texts of what was received, in order."""
+        return [each.body["text"] for each in self.received]
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -73,23 +79,48 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def slack() -> Iterator[StandInSlack]:
-    """A Slack that takes every message, unless told otherwise."""
-    server = StandInSlack()
+@contextmanager
+def serving(server: StandInSlack) -> Iterator[StandInSlack]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server
-    server.answers.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield server
+    finally:
+        server.answers.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that slack-sdk would have slept before it tried again; it does not sleep."""
-    slept: list[float] = []
-    for module in (builtin_handlers, retry_handler):
-        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=slept.append))
-    return slept
+def start_slack() -> Iterator[Callable[..., StandInSlack]]:
+    """Start a Slack that takes every message, unless told otherwise; on a port, if one is given."""
+    with ExitStack() as stack:
+        yield lambda port=0: stack.enter_context(serving(StandInSlack(port)))
+
+
+@pytest.fixture
+def slack(start_slack: Callable[..., StandInSlack]) -> StandInSlack:
+    """A Slack that takes every message, unless told otherwise."""
+    return start_slack()
+
+
+class Clock:
+    """Seconds that pass when a test says so, or when somebody waits for them."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is moved."""
+    return Clock()

@@ -1,28 +1,49 @@
-"""What a message looks like, and that no name can make it look like anything else."""
+"""What the messages look like, and that no name can make them look like anything else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from chain_callbacks_slack.message import Message, failed_run, literal
+from chain_callbacks_slack.failure import Failure
+from chain_callbacks_slack.message import (
+    Message,
+    failed_run,
+    literal,
+    more_failures,
+    other_failures,
+)
+from chain_callbacks_slack.tally import Tally
 
-RUN_ID = UUID("01890000-0000-7000-8000-000000000000")
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def message(**changes: Any) -> Message:
+def run_id(number: int) -> UUID:
+    return UUID(int=0x01890000_0000_7000_8000_000000000000 + number)
+
+
+def failure(number: int = 0, **changes: Any) -> Failure:
     facts: dict[str, Any] = {
         "name": "RunnableSequence",
         "error_class": "RateLimitError",
         "duration": 1.234,
-        "run_id": RUN_ID,
+        "run_id": run_id(number),
+        "error_id": None,
+        "failed_at": BEGAN + timedelta(seconds=number),
         "origin": ("RunnableSequence", "FakeListChatModel"),
-        "service": None,
     }
-    return failed_run(**{**facts, **changes})
+    return Failure.of(**{**facts, **changes})
+
+
+def tally(*failures: Failure) -> Tally:
+    counted = Tally()
+    for each in failures:
+        counted.add(each)
+    return counted
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -36,15 +57,54 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_message_says_what_failed_how_and_where() -> None:
-    """The blocks have a title, the facts, the place in the tree and the run's id."""
+    """The blocks have a title, the facts, the place in the tree, the run's id and the time."""
+    message = failed_run(failure(), service="billing")
+    assert message.text == "Run `RunnableSequence` failed with `RateLimitError` in `billing`"
     assert [
         ":rotating_light: *Run failed:* `RunnableSequence`",
         "*Error*\n`RateLimitError`",
         "*Duration*\n1.2 s",
         "*Service*\n`billing`",
         "*Began in*\n`RunnableSequence &gt; FakeListChatModel`",
-        f"Run `{RUN_ID}`",
-    ] == [*texts(message(service="billing").blocks)]
+        f"Run `{run_id(0)}` at 2026-01-02 03:04:05 UTC",
+    ] == [*texts(message.blocks)]
+
+
+def test_digest_says_how_many_when_and_a_few_of_the_runs() -> None:
+    """The blocks have the count, the class, the first and last time, the place, and three ids."""
+    counted = tally(*(failure(number) for number in range(1_000)))
+    message = more_failures(failure(), counted, service="billing")
+    assert (
+        message.text
+        == "1,000 more runs failed like `RunnableSequence` with `RateLimitError` in `billing`"
+    )
+    assert [
+        ":rotating_light: *1,000 more runs failed:* `RunnableSequence`",
+        "*Error*\n`RateLimitError`",
+        "*First*\n2026-01-02 03:04:05 UTC",
+        "*Last*\n2026-01-02 03:20:44 UTC",
+        "*Service*\n`billing`",
+        "*Began in*\n`RunnableSequence &gt; FakeListChatModel`",
+        f"Runs `{run_id(0)}`, `{run_id(1)}`, `{run_id(2)}` and 997 more",
+    ] == [*texts(message.blocks)]
+
+
+def test_digest_of_one_failure_is_in_the_singular() -> None:
+    """One more run is no runs, and there are no more of them."""
+    message = more_failures(failure(), tally(failure(1)), service=None)
+    assert message.text == "1 more run failed like `RunnableSequence` with `RateLimitError`"
+    assert f"Runs `{run_id(1)}`" in [*texts(message.blocks)]
+
+
+def test_digest_of_other_failures_counts_them_by_class() -> None:
+    """Five classes are named with their counts, the most frequent first; the rest is a number."""
+    classes = ["A", "B", "B", "C", "D", "E", "F", "G", "F"]
+    counted = tally(*(failure(number, error_class=each) for number, each in enumerate(classes)))
+    message = other_failures(counted, service=None)
+    assert message.text == "9 more runs failed in other ways"
+    assert "*Errors*\n`B` 2\n`A` 1\n`C` 1\n`D` 1\n`E` 1\nother classes 3" in [
+        *texts(message.blocks)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,39 +127,39 @@ def test_text_is_literal(text: str, expected: str) -> None:
     assert expected == literal(text)
 
 
-def test_every_text_of_a_hostile_message_is_escaped_and_fits() -> None:
+HOSTILE = "<!channel>&`*@here" * 10_000
+
+
+def hostile(number: int) -> Failure:
+    name = "&" * 59 + str(number) + HOSTILE
+    return failure(number, name=name, error_class=name, origin=[name] * 1_000, duration=1e9)
+
+
+MAKERS: list[Callable[[], Message]] = [
+    lambda: failed_run(hostile(0), service=HOSTILE),
+    lambda: more_failures(hostile(0), tally(*map(hostile, range(9))), service=HOSTILE),
+    lambda: other_failures(tally(*map(hostile, range(9))), service=HOSTILE),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["failure", "digest", "others"])
+def test_every_text_of_a_hostile_message_is_escaped_and_fits(make: Callable[[], Message]) -> None:
     """Names of any length and content break no limit of Slack, and none can mention anybody."""
-    hostile = "<!channel>&`*" * 10_000
-    built = message(
-        name=hostile, error_class=hostile, service=hostile, origin=[hostile] * 1_000, duration=1e9
-    )
+    built = make()
     found = [built.text, *texts(built.blocks)]
     assert all(len(text) <= 3_000 for text in found)
     fields = built.blocks[1]["fields"]
     assert len(fields) <= 10
     assert all(len(field["text"]) <= 2_000 for field in fields)
-    assert not any("<" in text or ">" in text for text in found)
-    assert "(130,000 characters)" in built.text
+    assert not any("<" in text or ">" in text or "@here" in text for text in found)
+    assert "(180,000 characters)" in built.text
 
 
-def test_all_markup_is_verbatim() -> None:
+@pytest.mark.parametrize("make", MAKERS, ids=["failure", "digest", "others"])
+def test_all_markup_is_verbatim(make: Callable[[], Message]) -> None:
     """Slack links nothing by itself: each text object says so."""
-    blocks = str(message(service="x").blocks)
-    assert blocks.count("'mrkdwn'") == blocks.count("'verbatim': True") == 6
-
-
-@pytest.mark.parametrize(
-    ("origin", "expected"),
-    [
-        ((), "RunnableSequence"),
-        (("a",), "a"),
-        (tuple("abcdef"), "a &gt; b &gt; c &gt; d &gt; e &gt; f"),
-        (tuple("abcdefgh"), "a &gt; … 3 more … &gt; e &gt; f &gt; g &gt; h"),
-    ],
-)
-def test_long_path_keeps_its_ends(origin: tuple[str, ...], expected: str) -> None:
-    """Of a deep tree the root and the innermost names are shown, and how many are not."""
-    assert f"*Began in*\n`{expected}`" in [*texts(message(origin=origin).blocks)]
+    blocks = str(make().blocks)
+    assert 6 <= blocks.count("'mrkdwn'") == blocks.count("'verbatim': True")
 
 
 @pytest.mark.parametrize(
@@ -116,4 +176,5 @@ def test_long_path_keeps_its_ends(origin: tuple[str, ...], expected: str) -> Non
 )
 def test_duration_is_readable(seconds: float | None, expected: str) -> None:
     """Milliseconds, seconds or minutes, whichever a person would say."""
-    assert f"*Duration*\n{expected}" in [*texts(message(duration=seconds).blocks)]
+    message = failed_run(failure(duration=seconds), service=None)
+    assert f"*Duration*\n{expected}" in [*texts(message.blocks)]

@@ -44,6 +44,9 @@ def _registered() -> None:
             "WEBHOOK_URL is wrong: it is no URL",
         ),
         ({"WEBHOOK_URL": WEBHOOK, "TIMEOUT": "-1"}, "TIMEOUT is"),
+        ({"WEBHOOK_URL": WEBHOOK, "DIGEST_SECONDS": "0"}, "DIGEST_SECONDS is"),
+        ({"WEBHOOK_URL": WEBHOOK, "DIGEST_SECONDS": "inf"}, "DIGEST_SECONDS is"),
+        ({"WEBHOOK_URL": WEBHOOK, "DIGEST_SECONDS": "1000000000000"}, "DIGEST_SECONDS is"),
     ],
 )
 def test_settings_that_cannot_work_are_named_by_their_variable(

@@ -13,13 +13,17 @@ line of the table, not an error: the exit code is 0.
         "status": "active",             # merged, removed, removes, none, unknown, broken,
                                         # refused, denied
         "reason": "",                   # why, where the status needs one
-        "policy": "",                   # such as "only=errors"
+        "policy": "",                   # such as "only=errors content=none"
+        "content": "none",              # how it is told, after all policies and its own defaults;
+        "delivery": "queued",           # null unless it is active
+        "on_error": "log",
         "stated_by": [],                # such as "only=errors by CHAIN_CALLBACKS_SLACK__ONLY"
         "distribution": "chain-callbacks-slack",  # null where none offers it, or none was asked
         "version": "0.1.0",                       # the same
         "events": ["on_chain_error"],   # what it listens to; empty unless it is active
-        "delivered": 0,                 # how often it was told in this process, and
-        "failed": 0                     # how often it failed in that: both 0 from outside
+        "delivered": 0,                 # how often it was told in this process,
+        "failed": 0,                    # how often it failed in that, and how many events its
+        "dropped": 0                    # queue dropped: all 0 from outside
     }]}
 """
 

@@ -18,7 +18,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_random.seed)
 
 _new: Final = UUID.__new__
-_set: Final = object.__setattr__
+_set_int: Final = vars(UUID)["int"].__set__
+_set_safety: Final = vars(UUID)["is_safe"].__set__
 _unknown: Final = SafeUUID.unknown
 _time_ns: Final = time.time_ns
 
@@ -30,12 +31,11 @@ def uuid7() -> UUID:
     """
     milliseconds, rest = divmod(_time_ns(), 1_000_000)
     run_id = _new(UUID)
-    _set(
+    _set_int(
         run_id,
-        "int",
         milliseconds << 80 | _VERSION_AND_VARIANT | (rest << 12) // 1_000_000 << 64 | _bits(62),
     )
-    _set(run_id, "is_safe", _unknown)
+    _set_safety(run_id, _unknown)
     return run_id
 
 

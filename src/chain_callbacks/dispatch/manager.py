@@ -10,6 +10,7 @@ from .. import events
 from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
+from ..policies import unwrapped
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
 from .sinks import events_of
@@ -34,7 +35,9 @@ def starts(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P], Run]
         run.start(*run.payload)
         return run
 
-    method: Callable[Concatenate[CallbackManager, P], Run] = _named(start, spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], Run] = spec.method(
+        start, of="CallbackManager", does=_STARTS
+    )
     return method
 
 
@@ -48,8 +51,8 @@ def astarts(
         await run.astart(*run.payload)
         return run
 
-    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, Run]] = _named(
-        start, "a" + spec.name, spec
+    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, Run]] = spec.method(
+        start, of="CallbackManager", prefix="a", does=_STARTS
     )
     return method
 
@@ -63,7 +66,9 @@ def starts_each(spec: EventSpec[P]) -> Callable[Concatenate[CallbackManager, P],
             run.start(*run.payload)
         return runs
 
-    method: Callable[Concatenate[CallbackManager, P], list[Run]] = _named(start, spec.name, spec)
+    method: Callable[Concatenate[CallbackManager, P], list[Run]] = spec.method(
+        start, of="CallbackManager", does=_STARTS
+    )
     return method
 
 
@@ -78,8 +83,8 @@ def astarts_each(
             await run.astart(*run.payload)
         return runs
 
-    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, list[Run]]] = _named(
-        start, "a" + spec.name, spec
+    method: Callable[Concatenate[CallbackManager, P], Coroutine[Any, Any, list[Run]]] = spec.method(
+        start, of="CallbackManager", prefix="a", does=_STARTS
     )
     return method
 
@@ -90,7 +95,7 @@ def _prepare(
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
 ) -> Run:
-    serialized, *payload = arguments
+    (serialized, *payload), keywords = spec.bound(arguments, keywords)
     told = {name: keywords.pop(name) for name in spec.keywords if name in keywords}
     id_path = tuple((serialized or {}).get("id") or ())
     name = keywords.pop("name", None) or (serialized or {}).get("name") or (id_path or ("",))[-1]
@@ -107,7 +112,7 @@ def _prepare_each(
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
 ) -> list[Run]:
-    serialized, batch = arguments
+    (serialized, batch), keywords = spec.bound(arguments, keywords)
     runs = []
     for item in batch:
         runs.append(_prepare(manager, spec, (serialized, [item]), dict(keywords)))
@@ -128,11 +133,7 @@ def _refuse_what_hears_nothing(handler: object) -> None:
     raise NotAHandlerError(kind=kind, source="CallbackManager(handlers)", reason=reason)
 
 
-def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
-    function.__name__ = name
-    function.__qualname__ = f"CallbackManager.{name}"
-    function.__doc__ = f"{spec.does}\n\nIssues ``{spec.name}`` of a new run and returns the run."
-    return function
+_STARTS: Final = "Issues this event of a new run, and returns the run."
 
 
 class Limits(TypedDict, total=False):
@@ -148,17 +149,19 @@ NO_LIMITS: Final[Limits] = {}
 class CallbackManager:
     """Starts runs, and is what is handed down to nested ones; immutable.
 
-    *handlers* are objects; ``resolve()`` makes a manager from names too.
+    *handlers* are objects, with a ``policy()`` or without; ``resolve()`` makes a manager from names
+    too.
 
     Attributes:
         here: The routes of the runs that it starts.
         down: The routes of the runs nested in those.
         parent: The run around; None where its runs are roots.
         tags, metadata: Of its runs and of those nested in them.
+        run_tags: Of its runs alone: *tags*, and what was added for them.
         is_silent: Whether nobody listens, here or further down.
     """
 
-    __slots__ = ("down", "here", "is_silent", "limits", "local_tags", "metadata", "parent", "tags")
+    __slots__ = ("down", "here", "is_silent", "limits", "metadata", "parent", "run_tags", "tags")
 
     def __init__(
         self,
@@ -168,10 +171,14 @@ class CallbackManager:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         # One object is one listener, however often it is in the list.
-        unique = {id(handler): handler for handler in handlers}
-        for handler in unique.values():
+        stated: dict[int, Listener] = {}
+        for each in handlers:
+            handler, policy = unwrapped(each)
             _refuse_what_hears_nothing(handler)
-        routes = Routes(Listener(key, handler) for key, handler in unique.items())
+            if id(handler) in stated:
+                policy = stated[id(handler)].policy.replaced(policy)
+            stated[id(handler)] = Listener(id(handler), handler, policy=policy)
+        routes = Routes(stated.values())
         self._set(routes, routes, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
 
     def _set(
@@ -186,7 +193,7 @@ class CallbackManager:
     ) -> None:
         self.here, self.down, self.parent = here, down, parent
         self.tags, self.metadata, self.limits = tags, metadata, limits
-        self.local_tags = local_tags
+        self.run_tags = tuple(dict.fromkeys((*tags, *local_tags))) if local_tags else tags
         self.is_silent = not here.listeners and not down.listeners
 
     @classmethod
@@ -227,17 +234,33 @@ class CallbackManager:
             limits=self.limits,
         )
 
+    def replaced(
+        self,
+        *,
+        here: Routes | None = None,
+        down: Routes | None = None,
+        tags: tuple[str, ...] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        local_tags: tuple[str, ...] = (),
+    ) -> CallbackManager:
+        """Return this manager with something else in the place of what is given.
+
+        *local_tags* are added, for the runs that it starts alone.
+        """
+        return CallbackManager.of(
+            self.here if here is None else here,
+            self.down if down is None else down,
+            parent=self.parent,
+            tags=self.tags if tags is None else tags,
+            metadata=self.metadata if metadata is None else metadata,
+            limits=self.limits if limits is None else limits,
+            local_tags=(*self.run_tags[len(self.tags) :], *local_tags),
+        )
+
     def tagged(self, *tags: str) -> CallbackManager:
         """Return this manager with *tags* on the runs that it starts, and on no others."""
-        return CallbackManager.of(
-            self.here,
-            self.down,
-            parent=self.parent,
-            tags=self.tags,
-            metadata=self.metadata,
-            limits=self.limits,
-            local_tags=(*self.local_tags, *tags),
-        )
+        return self.replaced(local_tags=tags)
 
     def prepare(
         self,
@@ -253,9 +276,7 @@ class CallbackManager:
         metadata: Mapping[str, Any] | None = None,
     ) -> Run:
         """Return a run that has not started: enter it, or call its ``start``."""
-        own_tags = self.tags
-        if tags or self.local_tags:
-            own_tags = tuple(dict.fromkeys((*self.tags, *self.local_tags, *(tags or ()))))
+        own_tags = tuple(dict.fromkeys((*self.run_tags, *tags))) if tags else self.run_tags
         own_metadata = {**self.metadata, **metadata} if metadata else self.metadata
         return Run(
             self,

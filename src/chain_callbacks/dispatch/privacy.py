@@ -25,8 +25,6 @@ log = logging.getLogger("chain_callbacks")
 
 WITHHELD: Final = "[withheld]"
 
-_LEVELS: Final[tuple[Content, ...]] = ("full", "redacted", "none")
-
 # What stands for an argument of which nothing is shown, in the shape that handlers expect;
 # of any other argument, None does.
 _NOTHING: Final[Mapping[str, Callable[[], Any]]] = {
@@ -53,11 +51,6 @@ _LONGEST_NAME: Final = 200
 _ANSWERS: Final = 20
 
 _STRUCTURAL: Final = r"(?:seq:step|retry:attempt|tool:call):\d{1,9}|map:key:[^\r\n]{0,200}"
-
-
-def stricter(a: Content, b: Content) -> Content:
-    """Return which of two levels shows less."""
-    return b if _LEVELS.index(b) > _LEVELS.index(a) else a
 
 
 def view(

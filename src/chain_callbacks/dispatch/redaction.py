@@ -130,6 +130,23 @@ class Redactor(Protocol):
         ...
 
 
+class Several:
+    """Masks what any of its redactors does."""
+
+    def __init__(self, *redactors: Redactor) -> None:
+        self._redactors = redactors
+
+    def hides(self, key: str, /) -> bool:
+        """Tell whether one of them hides the key."""
+        return any(redactor.hides(key) for redactor in self._redactors)
+
+    def redact(self, text: str, /) -> str:
+        """Return *text* as it is once all have seen it, in their order."""
+        for redactor in self._redactors:
+            text = redactor.redact(text)
+        return text
+
+
 class DefaultRedactor:
     """Masks what stands under the usual keys, and keys and tokens of well-known services.
 

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Any, Final, Self
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..events import EventSpec
-from ..policies import EVERYTHING, UNSTATED, Hearing, Policy
+from ..handler import Content
+from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
+from .delivery.backlog import rank_of
+from .delivery.counters import Counters, counters_of
+from .delivery.failures import count
+from .delivery.process import watch
+from .delivery.queued import Channel, channel_of, overrides
+from .options import options
 from .sinks import Tell, build, build_record_sink, check
+from .views import view_of
 
-
-class Counters:
-    """How often a handler was told of an event, and how often it failed in that."""
-
-    __slots__ = ("delivered", "failed")
-
-    def __init__(self) -> None:
-        self.delivered = 0
-        self.failed = 0
+if TYPE_CHECKING:
+    from .runs import Run
 
 
 class Listener:
     """A handler with its key, its policies, and where it came from. Key and source are opaque.
 
     *operator* is the policy of the operator's settings, *policy* the one that code states; what is
-    heard is what both let through.
+    heard is what both let through. *content* is shown where neither they nor the handler say.
+
+    Raises:
+        InvalidPolicyError: The policies cannot be had together.
     """
 
-    __slots__ = ("counters", "handler", "hearing", "key", "operator", "policy", "source")
+    __slots__ = (
+        "channel",
+        "content",
+        "counters",
+        "handler",
+        "hearing",
+        "key",
+        "manner",
+        "operator",
+        "policy",
+        "source",
+    )
 
     def __init__(
         self,
@@ -37,17 +52,25 @@ class Listener:
         operator: Policy = UNSTATED,
         policy: Policy = UNSTATED,
         source: Any = None,
-        counters: Counters | None = None,
+        name: str | None = None,
+        content: Content = "full",
     ) -> None:
         self.key = key
-        self.counters = counters or Counters()
         self.handler = handler
         self.operator = operator
         self.policy = policy
         self.source = source
+        self.content: Content = content
+        self.counters = counters_of(name or type(handler).__qualname__)
         # The plain case is recognised by identity: its routes are chosen without a question.
         hearing = Hearing.of(operator, policy)
         self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
+        manner = Manner.of(handler, operator, policy, content=content)
+        self.manner = manner._replace(delivery="inline") if options.is_inline else manner
+        self.channel: Channel | None = None
+        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver"):
+            self.channel = channel_of(handler, self.counters, self.manner)
+        watch()
 
     def __repr__(self) -> str:
         return f"<listener {self.key}>"
@@ -56,19 +79,108 @@ class Listener:
 class Sink:
     """One handler's method for one event.
 
-    *tell* calls it; *is_async* says that what it returns is to be awaited, *raises* that its
-    exception is meant to leave the run.
+    *tell* tells it of an event of a run; *is_async* says that what that returns is to be awaited.
     """
 
-    __slots__ = ("counters", "event", "handler_name", "is_async", "raises", "tell")
+    __slots__ = (
+        "counters",
+        "event",
+        "handler_id",
+        "handler_name",
+        "is_async",
+        "on_error",
+        "shows_text",
+        "tell",
+    )
 
-    def __init__(self, listener: Listener, event: str, tell: Tell, *, is_async: bool) -> None:
+    def __init__(
+        self, listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool
+    ) -> None:
+        self.handler_id = id(listener.handler)
+        self.handler_name = listener.counters.name
         self.counters = listener.counters
-        self.event = event
+        self.event = spec.name
+        self.on_error = listener.manner.on_error
+        self.shows_text = listener.manner.content == "full"
         self.tell = tell
         self.is_async = is_async
-        self.handler_name = type(listener.handler).__qualname__
-        self.raises = getattr(listener.handler, "raise_error", False) is True
+
+
+_UNCOUNTED: Final = Counters()
+"""The counters of what is put on a queue: it has not been told by then."""
+_FACTS_SIZE: Final = 1_024
+"""Bytes that an event keeps in memory without its content, roughly."""
+
+
+def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool) -> Sink:
+    """Return the sink of a method of the listener's handler, in the listener's manner."""
+    manner = listener.manner
+    sink = Sink(listener, spec, tell, is_async=is_async)
+    if manner.delivery == "queued" and listener.channel is not None:
+        tell = _queueing(listener.channel, spec, sink, manner)
+        sink = Sink(listener, spec, tell, is_async=False)
+        sink.counters = _UNCOUNTED
+    elif manner.content != "full":
+        sink.tell = _showing(spec, tell, manner.content)
+    if manner.delivery == "inline" and overrides(listener.handler, "deliver"):
+        sink.tell = _delivering(listener.channel, sink)
+    if manner.on_error == "detach":
+        sink.tell = _unless_detached(sink)
+    return sink
+
+
+def _showing(spec: EventSpec[...], tell: Tell, content: Content) -> Tell:
+    def tell_view(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        return tell(*view_of(run, spec, arguments, keywords, content))
+
+    return tell_view
+
+
+def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner) -> Tell:
+    rank, content, seconds = rank_of(spec), manner.content, manner.when_full.seconds
+
+    def tell_later(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        try:
+            view = view_of(run, spec, arguments, keywords, content, is_kept=True)
+            size = _FACTS_SIZE if content == "none" else view.size
+        except Exception as error:
+            # The payload's own code raised. Who called this counts for nobody.
+            count(sink, run, error)
+            return
+        channel.put(sink, rank, view, size, seconds)
+
+    return tell_later
+
+
+def _delivering(channel: Channel | None, sink: Sink) -> Tell:
+    tell = sink.tell
+
+    async def atell_and_deliver(
+        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        await tell(run, arguments, keywords)
+        if channel is not None:
+            channel.deliver_here()
+
+    def tell_and_deliver(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        result = tell(run, arguments, keywords)
+        if channel is not None:
+            channel.deliver_here()
+        return result
+
+    return atell_and_deliver if sink.is_async else tell_and_deliver
+
+
+def _unless_detached(sink: Sink) -> Tell:
+    tell, handler_id, counters = sink.tell, sink.handler_id, sink.counters
+
+    def tell_or_not(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if handler_id in run.detached:
+            counters.add(delivered=-1)  # Who called this counts what did not raise as told.
+            return None
+        return tell(run, arguments, keywords)
+
+    return tell_or_not
 
 
 class Route(tuple[Sink, ...]):  # noqa: SLOT001  A tuple can have no slots.
@@ -115,7 +227,7 @@ class Routes(dict[EventSpec[...], Route]):
                 built = builder(listener.handler, spec)
                 if built is not None:
                     tell, is_async = built
-                    yield Sink(listener, spec.name, tell, is_async=is_async)
+                    yield _sink(listener, spec, tell, is_async=is_async)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

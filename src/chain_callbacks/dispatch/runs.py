@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
 from datetime import UTC, datetime
+from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
 from uuid import UUID
 
 from .. import events
 from ..events import EventSpec, RunKind, RunType
+from ..handler import Content
 from .context import current, leave
 from .delivery import inline
 from .identity import source
@@ -21,6 +23,7 @@ from .sinks import NO_KEYWORDS
 if TYPE_CHECKING:
     from .manager import CallbackManager
     from .routes import Route
+    from .views import Views
 
 P = ParamSpec("P")
 
@@ -62,9 +65,9 @@ def tells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], None]:
     """Return the method of a run that issues *spec* from synchronous code."""
 
     def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
-        run.tell(spec, arguments, keywords)
+        run.tell(spec, *spec.bound(arguments, keywords))
 
-    method: Callable[Concatenate[Run, P], None] = _named(issue, spec.name, spec)
+    method: Callable[Concatenate[Run, P], None] = spec.method(issue, of="Run", does=_ISSUES)
     return method
 
 
@@ -72,19 +75,15 @@ def atells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], Coroutine[Any, A
     """Return the method of a run that issues *spec* from asynchronous code."""
 
     async def issue(run: Run, *arguments: Any, **keywords: Any) -> None:
-        await run.atell(spec, arguments, keywords)
+        await run.atell(spec, *spec.bound(arguments, keywords))
 
-    method: Callable[Concatenate[Run, P], Coroutine[Any, Any, None]] = _named(
-        issue, "a" + spec.name, spec
+    method: Callable[Concatenate[Run, P], Coroutine[Any, Any, None]] = spec.method(
+        issue, of="Run", prefix="a", does=_ISSUES
     )
     return method
 
 
-def _named(function: Any, name: str, spec: EventSpec[...]) -> Any:
-    function.__name__ = name
-    function.__qualname__ = f"Run.{name}"
-    function.__doc__ = f"{spec.does}\n\nIssues ``{spec.name}`` of this run."
-    return function
+_ISSUES: Final = "Issues this event of the run."
 
 
 class Run:
@@ -95,60 +94,40 @@ class Run:
     Inside, it is the current run: what runs there is nested in it.
 
     Attributes:
-        id: The run's UUID, of version 7.
-        parent_id, root_id: Of the run around it (None for a root), and of the topmost one.
         depth: 0 for a root.
         name, run_type, tags, metadata: As they were given; never changed.
         status: None until the run ended.
         error_id: One for one exception object on its way up the tree; None without an error.
         is_origin: Whether the run's exception began here and not in a nested run.
         origin: The names of the runs from the root to where the exception began.
+        routes, start_route, end_route: Who is told of it, of its start, of its end.
+        content: How much of it a handler is shown that is given the run itself.
     """
 
+    # Each has an attribute's annotation here, since a run and its parent are of one class.
     manager: CallbackManager
     parent: Run | None
-    id: UUID
-    root_id: UUID
     depth: int
     name: str
     run_type: RunType
     tags: tuple[str, ...]
     metadata: Mapping[str, Any]
-    status: Status | None
-    error_id: UUID | None
-    is_origin: bool
-    origin: tuple[str, ...]
-    converted: Any
-    _told: frozenset[Hashable]
 
-    __slots__ = (
-        "__weakref__",
-        "_began_at",
-        "_child",
-        "_ended_at",
-        "_id_path",
-        "_is_open",
-        "_routes",
-        "_started_at",
-        "_token",
-        "_told",
-        "converted",
-        "depth",
-        "error_id",
-        "id",
-        "is_origin",
-        "kind",
-        "manager",
-        "metadata",
-        "name",
-        "origin",
-        "parent",
-        "payload",
-        "root_id",
-        "run_type",
-        "status",
-        "tags",
-    )
+    # What most runs never get is an attribute of the class: a run is made for every call.
+    content: ClassVar[Content] = "full"
+    started_at: int | None = None
+    status: Status | None = None
+    error_id: UUID | None = None
+    is_origin: bool = False
+    origin: tuple[str, ...] = ()
+    views: Views | None = None
+    labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
+    converted: Any = None
+    _ended_at = 0.0
+    _child: CallbackManager | None = None
+    _root: Run | None = None
+    _token: Token[Any] | None = None
+    _told: frozenset[Hashable] = frozenset()
 
     def __init__(
         self,
@@ -167,40 +146,52 @@ class Run:
         self.kind = kind
         self.name = name
         self.run_type = run_type or kind.run_type
-        self.id = run_id or source.make_id()
-        self.tags = tags or manager.tags
+        self.tags = tags or manager.run_tags
         self.metadata = metadata or manager.metadata
-        self._id_path = id_path
         self.payload = payload
-        self.parent = parent = manager.parent
-        if parent is None:
-            self.root_id = self.id
-            self.depth = 0
-        else:
-            self.root_id = parent.root_id
-            self.depth = parent.depth + 1
-        routes = manager.here
-        if routes.is_filtered:
-            told = frozenset() if parent is None else parent._told
-            routes, self._told = routes.select(self.run_type, self.tags, told)
-        else:
-            self._told = frozenset() if parent is None else parent._told
-        self._routes = routes
+        self._id_path = id_path
         self._is_open = True
-        self._started_at: int | None = None
-        self._began_at = self._ended_at = 0.0
-        self._child: CallbackManager | None = None
-        self._token: Token[Any] | None = None
-        self.status = None
-        self.error_id = None
-        self.is_origin = False
-        self.origin = ()
-        self.converted = None
+        self.parent = parent = manager.parent
+        self.depth = 0 if parent is None else parent.depth + 1
+        routes = manager.here
+        if parent is not None:
+            self._root = parent._root or parent
+            self._told = parent._told
+        if routes.is_filtered:
+            routes, self._told = routes.select(self.run_type, self.tags, self._told)
+        self.routes = routes
+        if run_id is not None:
+            self.id = run_id
+        self.start_route = routes[kind.start]
+        self.end_route = routes[kind.end]
+        if self.start_route or self.end_route:
+            # Otherwise they are made where somebody asks for them: perhaps nobody ever does. The
+            # parent's is made first, since ids sort by time.
+            self.parent_id = None if parent is None else parent.id
+            if run_id is None:
+                self.id = source.make_id()
 
-    @property
+    # Set when the run is made where its start or its end is heard; else made when asked for.
+
+    @cached_property
+    def id(self) -> UUID:
+        """The run's UUID, of version 7."""
+        return source.make_id()
+
+    @cached_property
     def parent_id(self) -> UUID | None:
         """The id of the run around this one; None for a root."""
         return None if self.parent is None else self.parent.id
+
+    @cached_property
+    def root_id(self) -> UUID:
+        """The id of the topmost run."""
+        return self.id if self._root is None else self._root.id
+
+    @cached_property
+    def detached(self) -> set[int]:
+        """The handlers, by ``id()``, that failed in this tree and hear no more of it."""
+        return set() if self._root is None else self._root.detached
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -215,14 +206,14 @@ class Run:
     @property
     def started(self) -> datetime | None:
         """When the run started, in UTC; None before."""
-        if self._started_at is None:
+        if self.started_at is None:
             return None
-        return datetime.fromtimestamp(self._started_at / 1e9, UTC)
+        return datetime.fromtimestamp(self.started_at / 1e9, UTC)
 
     @property
     def duration(self) -> float | None:
         """Seconds from the start to the end, by a monotonic clock; to now while it goes on."""
-        if self._started_at is None:
+        if self.started_at is None:
             return None
         end = source.monotonic() if self.status is None else self._ended_at
         return end - self._began_at
@@ -243,23 +234,23 @@ class Run:
 
     def hears(self, spec: EventSpec[...]) -> bool:
         """Tell whether anybody listens to an event of this run."""
-        return bool(self._routes[spec])
+        return bool(self.routes[self.kind.own.get(spec, spec)])
 
     def start(
         self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS
     ) -> None:
         """Issue the start event; *arguments* is its payload without ``serialized``."""
-        route = self._begin()
+        route = self.begin()
         if route:
-            inline.tell(route, self, (self._serialized(), *arguments), keywords)
+            inline.tell(route, self, (self.serialized(), *arguments), keywords)
 
     async def astart(
         self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS
     ) -> None:
         """Do what ``start`` does, from asynchronous code."""
-        route = self._begin()
+        route = self.begin()
         if route:
-            await inline.atell(route, self, (self._serialized(), *arguments), keywords)
+            await inline.atell(route, self, (self.serialized(), *arguments), keywords)
 
     def end(
         self,
@@ -272,7 +263,7 @@ class Run:
 
         *status* is ``"closed"`` for a stream that its consumer left, *output* then what was read.
         """
-        route = self._finish(status, self.kind.end)
+        route = self.finish(status)
         if route:
             inline.tell(route, self, (output,), keywords)
 
@@ -284,7 +275,7 @@ class Run:
         keywords: Mapping[str, Any] = NO_KEYWORDS,
     ) -> None:
         """Do what ``end`` does, from asynchronous code; a cancellation waits for it."""
-        route = self._finish(status, self.kind.end)
+        route = self.finish(status)
         if route:
             await inline.atell_to_the_end(route, self, (output,), keywords)
 
@@ -322,7 +313,7 @@ class Run:
             self.end(*arguments, keywords=keywords)
         elif spec.phase == "error":
             self.fail(*arguments, keywords=keywords)
-        elif route := self._routes[self.kind.own.get(spec, spec)]:
+        elif route := self.routes[self.kind.own.get(spec, spec)]:
             inline.tell(route, self, arguments, keywords)
 
     async def atell(
@@ -336,18 +327,21 @@ class Run:
             await self.aend(*arguments, keywords=keywords)
         elif spec.phase == "error":
             await self.afail(*arguments, keywords=keywords)
-        elif route := self._routes[self.kind.own.get(spec, spec)]:
+        elif route := self.routes[self.kind.own.get(spec, spec)]:
             await inline.atell(route, self, arguments, keywords)
 
-    def _begin(self) -> Route:
-        self._started_at = source.wall()
+    def begin(self) -> Route:
+        """Let the time of this run begin; return who is to be told of its start."""
+        self.started_at = source.wall()
         self._began_at = source.monotonic()
-        return self._routes[self.kind.start]
+        return self.start_route
 
-    def _serialized(self) -> dict[str, Any]:
+    def serialized(self) -> dict[str, Any]:
+        """Return what the start event says of the step: its name, and the path of its class."""
         return {"name": self.name, "id": [*(self._id_path or (self.name,))]}
 
-    def _finish(self, status: Status, spec: EventSpec[...]) -> Route | None:
+    def finish(self, status: Status, spec: EventSpec[...] | None = None) -> Route | None:
+        """End the time of this run, once; return who is to be told, None where it ended before."""
         try:
             # Deleting an attribute is atomic: of two threads that end a run, one gets here twice.
             del self._is_open
@@ -356,7 +350,9 @@ class Run:
         self._ended_at = source.monotonic()
         self.status = status
         # A run that was interrupted before its start was told has nothing to end.
-        return None if self._started_at is None else self._routes[spec]
+        if self.started_at is None:
+            return None
+        return self.end_route if spec is None else self.routes[spec]
 
     def _finish_with(self, error: BaseException) -> Route | None:
         status: Status = "error"
@@ -365,7 +361,7 @@ class Run:
         elif isinstance(error, interruptions.kinds):
             status = "interrupted"
         spec = self.kind.error
-        route = self._finish(status, spec if status == "error" else spec.unless_failed)
+        route = self.finish(status, spec if status == "error" else spec.unless_failed)
         if route is not None:
             self._trace(error)
         return route
@@ -401,13 +397,14 @@ class Run:
             self._token = None
 
     def _refuse_a_second_life(self) -> None:
-        if self.status is not None:
-            raise RuntimeError(f"{self!r} has ended. A run is entered once: make another one.")
+        if self.status is not None or self._token is not None:
+            what = "is going on" if self.status is None else "has ended"
+            raise RuntimeError(f"{self!r} {what}. A run is entered once: make another one.")
 
     def __enter__(self) -> Self:
         self._refuse_a_second_life()
         try:
-            if self._started_at is None:
+            if self.started_at is None:
                 self.start(*self.payload)
             self.enter()
         except BaseException as error:
@@ -430,7 +427,7 @@ class Run:
     async def __aenter__(self) -> Self:
         self._refuse_a_second_life()
         try:
-            if self._started_at is None:
+            if self.started_at is None:
                 await self.astart(*self.payload)
             self.enter()
         except BaseException as error:

@@ -11,40 +11,43 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from ..errors import HandlerSignatureError
-from ..events import EVENTS, EventSpec, on_chat_model_start, on_llm_start
+from ..events import (
+    EVENTS,
+    STANDARD,
+    STANDARD_AT_START,
+    EventSpec,
+    on_chat_model_start,
+    on_llm_start,
+)
 from .foreign import converting
 
 if TYPE_CHECKING:
     from .runs import Run
 
-Tell = Callable[["Run", tuple[Any, ...], Mapping[str, Any]], Any]
+Tell = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Tells a handler of an event of a run, or of a view of one."""
 
 _NOT_OVERRIDDEN: Final = frozenset({"chain_callbacks.handler", "langchain_core.callbacks.base"})
 """Modules whose classes define every event as doing nothing; asked by name, nothing is imported."""
 
 NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
 
-_STANDARD: Final[dict[str, Callable[[Run], Any]]] = {
+FACTS: Final[dict[str, Callable[[Run], Any]]] = {
     "run_id": lambda run: run.id,
     "parent_run_id": lambda run: run.parent_id,
     "tags": lambda run: [*run.tags],
-}
-_STANDARD_AT_START: Final[dict[str, Callable[[Run], Any]]] = {
-    **_STANDARD,
     "metadata": lambda run: {**run.metadata},
     "name": lambda run: run.name,
     "run_type": lambda run: run.run_type,
-}
-FACTS: Final[dict[str, Callable[[Run], Any]]] = {
-    **_STANDARD_AT_START,
     "root_run_id": lambda run: run.root_id,
     "depth": lambda run: run.depth,
     "status": lambda run: run.status,
     "started": lambda run: run.started,
-    "duration": lambda run: run.duration,
+    "duration": lambda run: None if run.status is None else run.duration,
     "error_id": lambda run: run.error_id,
     "is_origin": lambda run: run.is_origin,
     "origin": lambda run: run.origin,
+    "content": lambda run: run.content,
 }
 """What a handler gets for naming it in a signature, beyond the payload."""
 
@@ -132,8 +135,8 @@ def check(handler: object) -> None:
         HandlerSignatureError: As it says.
     """
     cls = type(handler)
-    own = getattr(handler, "__dict__", ())
-    if cls in _checked and EVENTS.keys().isdisjoint(own):
+    own: Mapping[str, Any] = getattr(handler, "__dict__", {})
+    if cls in _checked and not any(callable(own[name]) for name in EVENTS.keys() & own):
         return  # A fresh object for every request is an ordinary pattern.
     for spec in EVENTS.values():
         build(handler, spec)
@@ -210,14 +213,12 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
     if isinstance(shape, str):
         name = type(handler).__qualname__
         raise HandlerSignatureError(handler=name, event=spec.name, reason=shape)
-    standard = _STANDARD_AT_START if spec.phase == "start" else _STANDARD
-    if spec.name == "on_custom_event":
-        standard = {**_STANDARD, "metadata": FACTS["metadata"]}
     payload = {*spec.positional, *spec.keywords}
-    extras = [n for n in shape.named if n in FACTS and n not in payload and n not in standard]
-    if shape.is_positional and shape.takes_any and not extras:
-        return _plain_start(method) if spec.phase == "start" else _plain(method, spec)
-    wanted = [*(n for n in standard if shape.takes_any or n in shape.named), *extras]
+    extras = [n for n in shape.named if n in FACTS and n not in payload and n not in spec.facts]
+    plain = _PLAIN.get(spec.facts)
+    if shape.is_positional and shape.takes_any and not extras and plain is not None:
+        return plain(method)
+    wanted = [*(n for n in spec.facts if shape.takes_any or n in shape.named), *extras]
     facts = tuple((name, FACTS[name]) for name in wanted if name not in payload)
     accepted = None if shape.takes_any else frozenset(shape.named)
     positional = None if shape.is_positional else spec.positional
@@ -235,42 +236,52 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
 
 
 def _plain_start(method: Callable[..., Any]) -> Tell:
-    # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up.
+    # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up. A
+    # call with `*` or `**` in it builds a tuple and a dict first and takes twice the time.
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        return method(
-            *arguments,
-            run_id=run.id,
-            parent_run_id=run.parent_id,
-            tags=[*run.tags],
-            metadata={**run.metadata},
-            name=run.name,
-            run_type=run.run_type,
-            **keywords,
-        )
-
-    return tell
-
-
-def _plain(method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
-    if spec.name == "on_custom_event":
-        # LangChain's signature has the metadata of the run here.
-        def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if keywords:
             return method(
                 *arguments,
                 run_id=run.id,
                 parent_run_id=run.parent_id,
                 tags=[*run.tags],
                 metadata={**run.metadata},
+                name=run.name,
+                run_type=run.run_type,
                 **keywords,
             )
-    else:
-
-        def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-            return method(
-                *arguments, run_id=run.id, parent_run_id=run.parent_id, tags=[*run.tags], **keywords
-            )
+        serialized, inputs = arguments
+        return method(
+            serialized,
+            inputs,
+            run_id=run.id,
+            parent_run_id=run.parent_id,
+            tags=[*run.tags],
+            metadata={**run.metadata} if run.metadata else {},
+            name=run.name,
+            run_type=run.run_type,
+        )
 
     return tell
+
+
+def _plain(method: Callable[..., Any]) -> Tell:
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if keywords:
+            return method(
+                *arguments,
+                run_id=run.id,
+                parent_run_id=run.parent_id,
+                tags=[*run.tags],
+                **keywords,
+            )
+        (value,) = arguments
+        return method(value, run_id=run.id, parent_run_id=run.parent_id, tags=[*run.tags])
+
+    return tell
+
+
+_PLAIN: Final = {STANDARD: _plain, STANDARD_AT_START: _plain_start}
 
 
 @lru_cache(maxsize=4096)
@@ -299,8 +310,6 @@ def _shape(function: Callable[..., Any], spec: EventSpec[...], *, is_bound: bool
     if not has_room and not by_name:
         return f"it takes {len(in_order)} arguments and the event brings {expected}"
     given = {*FACTS, *spec.keywords, *spec.positional}
-    if spec.phase != "start" and not takes_any:
-        given |= {"run_type"}
     required = [
         p.name
         for p in parameters

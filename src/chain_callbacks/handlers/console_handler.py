@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 from weakref import WeakSet
 
-from ..events import on_custom_event, on_llm_end, on_retry
+from ..events import on_custom_event, on_llm_end, on_retry, on_text
 from .lines import Line, LineHandler
 from .rendering import (
     escaped,
@@ -18,13 +18,9 @@ from .rendering import (
     retry_of,
     shown,
     shown_error,
-    shown_tags,
     usage_of,
     write_line,
 )
-
-if TYPE_CHECKING:
-    from .settings import ConsoleSettings
 
 _MOST_CHARACTERS: Final = 200
 _MOST_OPEN_RUNS: Final = 10_000
@@ -85,29 +81,28 @@ class ConsoleHandler(LineHandler):
     run in it starts, and one at its end. Where several trees grow at once each line begins with
     the last digits of its root's id; where branches of one tree do, a line that stands below
     another run's says ``of`` which run it is. An error is named by its class, with the way down to
-    where it began. Payloads, the text of errors and the users' tags appear only with the setting
-    ``payloads``.
+    where it began. Payloads, the text of errors and the users' tags appear only with the policy
+    ``content``: ``redacted``, or ``full``.
 
     Colours are for a terminal, unless ``NO_COLOR`` is set; lines are drawn in plain ASCII where
     the encoding of stderr lacks box characters. Safe to use from many threads.
     """
 
-    settings_model = "chain_callbacks.handlers.settings:ConsoleSettings"
     sends_to = "stderr"
+    content = "none"
 
-    def __init__(self, settings: ConsoleSettings | None = None) -> None:
-        self._payloads = settings is not None and settings.payloads
+    def __init__(self) -> None:
         self._trees: dict[UUID, _Tree] = {}
         self._open_runs = 0
         self._lock = threading.Lock()
         _handlers.add(self)
         # The first is told by the tool run that follows, the second by the end of the agent's run.
         self.mute("on_agent_action", "on_agent_finish")
-        if not self._payloads:
-            self.mute("on_text")
 
     def tell(self, line: Line) -> None:
         """Print what can be said by now."""
+        if line.spec is on_text and line.content == "none":
+            return
         with self._lock:
             tree = self._trees.get(line.root_run_id)
             if tree is None:
@@ -182,7 +177,7 @@ class ConsoleHandler(LineHandler):
     def _label(self, line: Line) -> str:
         tags = [
             tag
-            for tag in shown_tags(line.tags, payloads=self._payloads)
+            for tag in map(escaped, line.tags)
             # The order of the lines says as much.
             if not tag.startswith("seq:step:")
         ]
@@ -205,13 +200,13 @@ class ConsoleHandler(LineHandler):
     def _failure(self, line: Line) -> str:
         error = line.payload[0]
         failure = escaped(type(error).__name__)
-        if self._payloads:
+        if line.content != "none":
             failure += f": {shown_error(error, _MOST_CHARACTERS)}"
         way = line.origin[line.depth + 1 :]
         return f"{failure} from {escaped(' > '.join(way))}" if way else failure
 
     def _content(self, line: Line) -> str:
-        if not self._payloads or line.spec.phase == "error":
+        if line.content == "none" or line.spec.phase == "error":
             return ""
         return "".join(
             f"  {name}={shown(value, _MOST_CHARACTERS)}"

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..events import EVENTS, EventSpec, on_llm_new_token
-from ..handler import BaseCallbackHandler
+from ..handler import BaseCallbackHandler, Content
 
 
 class Line(NamedTuple):
     """One event with what is known of its run.
 
     *payload* has the positional arguments of the event. *name* is None in a custom event, whose
-    own name is in the payload. What follows *tags* is known at the end only; *duration* is in
-    seconds.
+    own name is in the payload. *content* is how much of the payload is shown. What follows it is
+    known at the end only; *duration* is in seconds.
     """
 
     spec: EventSpec[...]
@@ -27,6 +27,7 @@ class Line(NamedTuple):
     name: str | None
     run_type: str
     tags: Sequence[str]
+    content: Content
     status: str | None = None
     duration: float | None = None
     error_id: UUID | None = None
@@ -64,14 +65,14 @@ def _method(spec: EventSpec[...]) -> Any:
         root_run_id: UUID,
         depth: int,
         run_type: str,
+        content: Content,
         parent_run_id: UUID | None = None,
         name: str | None = None,
         tags: Sequence[str] = (),
         **_: Any,
     ) -> None:
-        self.tell(
-            Line(spec, payload, run_id, parent_run_id, root_run_id, depth, name, run_type, tags)
-        )
+        run = (spec, payload, run_id, parent_run_id, root_run_id, depth, name, run_type, tags)
+        self.tell(Line(*run, content))
 
     def tell_end(
         self: LineHandler,
@@ -80,6 +81,7 @@ def _method(spec: EventSpec[...]) -> Any:
         root_run_id: UUID,
         depth: int,
         run_type: str,
+        content: Content,
         name: str,
         status: str | None,
         duration: float | None,
@@ -91,7 +93,7 @@ def _method(spec: EventSpec[...]) -> Any:
         **_: Any,
     ) -> None:
         run = (spec, payload, run_id, parent_run_id, root_run_id, depth, name, run_type, tags)
-        self.tell(Line(*run, status, duration, error_id, is_origin, origin))
+        self.tell(Line(*run, content, status, duration, error_id, is_origin, origin))
 
     method = tell_end if spec.phase in ("end", "error") else tell
     method.__name__ = spec.name

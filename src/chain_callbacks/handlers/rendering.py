@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
-
-STRUCTURAL: Final = ("map:key:", "retry:attempt:", "seq:step:", "tool:call:")
-"""What the tags begin with that say where in a composition a run stands."""
 
 _USAGE: Final = {
     "input_tokens": ("input_tokens", "prompt_tokens"),
@@ -44,11 +41,6 @@ def _shown(render: Callable[[Any], str], value: Any, limit: int) -> str:
     if len(text) <= limit:
         return escaped(text)
     return f"{escaped(text[:limit])}... [{len(text)} characters]"
-
-
-def shown_tags(tags: Iterable[str], *, payloads: bool) -> list[str]:
-    """Return the tags to show: those of the tree's structure, and the users' own if asked for."""
-    return [escaped(tag) for tag in tags if payloads or tag.startswith(STRUCTURAL)]
 
 
 def usage_of(response: Any) -> dict[str, int]:

@@ -18,7 +18,6 @@ from .rendering import (
     retry_of,
     shown,
     shown_error,
-    shown_tags,
     usage_of,
     write_line,
 )
@@ -54,7 +53,7 @@ class StructlogHandler(LineHandler):
     ``duration_ms``, a ``status`` other than ``ok``, the tokens that a model used, and of an error
     its class, its id, and ``origin``, the way down to the run it began in. Starts are DEBUG, ends
     INFO, errors ERROR, a cancelled run is INFO. Payloads, the text of errors and the users' tags
-    appear only with the setting ``payloads``.
+    appear only with the policy ``content``: ``redacted``, or ``full``.
 
     Where the program has configured structlog before the first event, the lines go through its
     pipeline, as those of a logger called ``chain_callbacks``. Otherwise, and where the setting
@@ -64,10 +63,10 @@ class StructlogHandler(LineHandler):
 
     settings_model = "chain_callbacks.handlers.settings:StructlogSettings"
     sends_to = "stderr"
+    content = "none"
 
     def __init__(self, settings: StructlogSettings | None = None) -> None:
         self._renderer = "auto" if settings is None else settings.renderer
-        self._payloads = settings is not None and settings.payloads
         level = "debug" if settings is None else settings.level
         self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
         # Here and not at the first event, whose run would look slow by the time that it takes.
@@ -83,10 +82,9 @@ class StructlogHandler(LineHandler):
         if level not in self._levels:
             return
         fields = {**_identity(line), **_outcome(line)}
-        tags = shown_tags(line.tags, payloads=self._payloads)
-        if tags:
-            fields["tags"] = tags
-        if self._payloads:
+        if line.tags:
+            fields["tags"] = [escaped(tag) for tag in line.tags]
+        if line.content != "none":
             fields.update(_content(line))
         if self._logger is None:
             self._logger = self._make_logger()

@@ -11,10 +11,8 @@ from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run, interruptions
 from ..events import KINDS, RunType
-from ..resolution.environment import fingerprint
-from ..resolution.factory import changes
 from ..resolution.resolver import enter, enter_at
-from ..resolution.root import root, root_manager
+from ..resolution.root import root_manager
 from ..resolution.sources import Attachments
 
 T = TypeVar("T")
@@ -55,9 +53,7 @@ class Gate(Generic[T]):
         """
         # Asked for every run of the host: the way of one outside of all of ours makes no detour.
         if current.get() is None and not surroundings.finders:
-            is_known = root.seen == fingerprint() and root.changes == changes.count
-            manager = root.manager if is_known else root_manager()
-            return None if manager.is_silent else self._value
+            return None if root_manager().is_silent else self._value
         return None if enter(None, None) is None else self._value
 
 
@@ -80,13 +76,8 @@ def manager_below(run: Run, tags: Sequence[str], metadata: Mapping[str, Any]) ->
     child = run.child
     if not tags and not metadata:
         return child
-    return CallbackManager.of(
-        child.here,
-        child.down,
-        parent=child.parent,
-        tags=tuple(dict.fromkeys((*child.tags, *tags))),
-        metadata={**child.metadata, **metadata},
-        limits=child.limits,
+    return child.replaced(
+        tags=tuple(dict.fromkeys((*child.tags, *tags))), metadata={**child.metadata, **metadata}
     )
 
 
@@ -146,14 +137,7 @@ def _without(manager: CallbackManager, handlers: Collection[int]) -> CallbackMan
         here = Routes(each for each in manager.here.listeners if id(each.handler) not in handlers)
         if len(manager.here.folds) < _MOST_REMEMBERED:
             manager.here.folds[key] = here
-    return CallbackManager.of(
-        here,
-        manager.down,
-        parent=manager.parent,
-        tags=manager.tags,
-        metadata=manager.metadata,
-        limits=manager.limits,
-    )
+    return manager.replaced(here=here)
 
 
 def add_finder(finder: Callable[[Scope], Scope]) -> None:

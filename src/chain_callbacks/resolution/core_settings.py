@@ -8,9 +8,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ..dispatch.options import EXIT_TIMEOUT
 from ..errors import InvalidNameError, SettingsError, did_you_mean
 from . import environment as env
 from .names import DEFAULT_INSTANCE, parse_entry
@@ -91,6 +92,23 @@ class CoreSettings(BaseSettings):
     config: AbsolutePath | None = Field(None, description="A TOML file with these settings.")
     secrets_dir: Folder | None = Field(
         None, description="A folder with a file for each secret, named as its variable."
+    )
+
+    delivery: Literal["inline"] | None = Field(
+        None, description="`inline` queues nothing: for serverless functions, and for debugging."
+    )
+    exit_timeout: NonNegativeFloat = Field(
+        EXIT_TIMEOUT,
+        description="Seconds that all handlers together have at the end of the process.",
+    )
+    flush_on_sigterm: bool = Field(
+        default=False, description="Send what is queued before SIGTERM ends the process."
+    )
+    redact_keys: Texts = Field(
+        (), description="Keys whose values are masked, besides the usual ones."
+    )
+    redactor: str | None = Field(
+        None, description="A redactor of your own, `module:name`, besides the one that is there."
     )
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 NAMES: Final = "CHAIN_CALLBACKS"
@@ -24,6 +25,11 @@ CORE: Final = tuple(
         "_PLUGINS",
         "_CONFIG",
         "_SECRETS_DIR",
+        "_DELIVERY",
+        "_EXIT_TIMEOUT",
+        "_FLUSH_ON_SIGTERM",
+        "_REDACT_KEYS",
+        "_REDACTOR",
     )
 )
 """The variables of the framework itself; a change of one is seen by the next root run."""
@@ -31,13 +37,14 @@ CORE: Final = tuple(
 _core_keys: Final = tuple(_encode(name) for name in CORE)
 
 
-def fingerprint() -> tuple[Any, ...]:
-    """Return something that differs once a variable of the framework has changed.
+# Every root call asks these two. Looking a missing name up in `os.environ` raises and encodes, for
+# over a microsecond each; the mapping behind it does neither, and this way none of it is Python.
 
-    Looking a missing name up in ``os.environ`` raises and encodes, for over a microsecond each;
-    the mapping behind it does neither.
-    """
-    return tuple(map(_raw.get, _core_keys))
+values: Final = partial(map, _raw.get, _core_keys)
+"""Gives the variables of the framework as they are now: ``tuple(values())`` tells of a change."""
+
+is_empty: Final = partial(_raw.keys().isdisjoint, _core_keys)
+"""Tells whether none of them is set."""
 
 
 def unknown_variables() -> tuple[str, ...]:

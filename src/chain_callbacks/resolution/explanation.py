@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ..dispatch.routes import Counters
-from ..policies import UNSTATED, Policy
+from ..dispatch.delivery.counters import Counters
+from ..policies import UNSTATED, Manner, Policy
 from .provenance import Provenance
 
 RowStatus = Literal[
@@ -23,7 +23,8 @@ _INDENT: Final = "    "
 class Row:
     """One entry: its text, where it stands, what became of it and why.
 
-    *policy* is what code states for it, *operator* what the operator's settings do.
+    *policy* is what code states for it, *operator* what the operator's settings do, and *manner*
+    how it is told after both and the handler's own defaults.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Row:
     key: str = ""
     policy: Policy = UNSTATED
     operator: Policy = UNSTATED
+    manner: Manner | None = None
     provenance: Provenance = field(default_factory=Provenance)
     events: tuple[str, ...] = ()
     reason: str = ""
@@ -50,16 +52,25 @@ def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "source": row.source,
             "status": row.status,
             "reason": _reason(row, numbers),
-            "policy": " ".join(filter(None, (str(row.operator), str(row.policy)))),
+            "policy": " ".join(filter(None, map(str, _policies(row)))),
+            "content": row.manner.content if row.manner else None,
+            "delivery": row.manner.delivery if row.manner else None,
+            "on_error": row.manner.on_error if row.manner else None,
             "stated_by": _stated_by(row),
             "distribution": row.provenance.distribution,
             "version": row.provenance.version,
             "events": list(row.events),
             "delivered": row.counters.delivered if row.counters else 0,
             "failed": row.counters.failed if row.counters else 0,
+            "dropped": row.counters.dropped if row.counters else 0,
         }
         for number, row in enumerate(rows, start=1)
     ]
+
+
+def _policies(row: Row) -> tuple[Policy, ...]:
+    stated = (row.operator, row.policy)
+    return (*stated, row.manner.as_policy(*stated) if row.manner else UNSTATED)
 
 
 def _stated_by(row: Row) -> list[str]:
@@ -87,7 +98,8 @@ def table(rows: Sequence[Row]) -> str:
         return "No handler is attached."
     found = describe(rows)
     # Inside a program that has run something: how often each was told, and failed.
-    has_counts = any(each["delivered"] or each["failed"] for each in found)
+    counts = ("delivered", "failed", "dropped")
+    has_counts = any(each[name] for each in found for name in counts)
     lines = [
         (
             f"#{each['number']}",
@@ -97,13 +109,13 @@ def table(rows: Sequence[Row]) -> str:
             " ".join(filter(None, (each["distribution"], each["version"]))) or "-",
             each["policy"] or "-",
             str(len(each["events"])) if each["events"] else "-",
-            *((str(each["delivered"]), str(each["failed"])) if has_counts else ()),
+            *((str(each[name]) for name in counts) if has_counts else ()),
         )
         for each in found
     ]
     head: tuple[str, ...] = ("#", "entry", "status", "asked for by", "from", "policy", "events")
     if has_counts:
-        head = (*head, "told", "failed")
+        head = (*head, "told", "failed", "dropped")
     first, *rest = aligned(head, lines).splitlines()
     shown = [first]
     for each, line in zip(found, rest, strict=True):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from ..dispatch.delivery import ending
 from ..dispatch.delivery.portal import portal
-from ..dispatch.routes import Counters
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
@@ -49,12 +49,11 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A handler that was made, the operator's policy for it, its origin and its counts."""
+    """A handler that was made, the operator's policy for it, and its origin."""
 
     handler: object = field(repr=False)  # What a traceback shows of it may be its settings.
     operator: Policy
     provenance: Provenance
-    counters: Counters = field(default_factory=Counters)
 
 
 _registered: dict[str, Callable[..., Any]] = {}
@@ -257,17 +256,26 @@ def live_handlers() -> dict[str, object]:
 
 def reset() -> None:
     """Close the live handlers and forget them, the index and the file: all is made anew."""
-    closing = [found.handler for found in tuple(_live.values())]
-    _live.clear()
+    close_all()
     forget()
     forget_operator()
     changes.count += 1
-    for handler in closing:
-        close = getattr(handler, "close", None)
+
+
+def close_all() -> None:
+    """Close the handlers that a name made, and forget them."""
+    closing = [found for _, found in sorted(_live.items())]
+    keys = [str(key) for key in sorted(_live)]
+    _live.clear()
+    for name, found in zip(keys, closing, strict=True):
+        close = getattr(found.handler, "close", None)
         if callable(close):
             try:
                 closed = close()
                 if inspect.isawaitable(closed):
                     portal.run(closed)
             except Exception as error:
-                log.warning("Closing %s failed.", type(handler).__qualname__, exc_info=error)
+                log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+
+
+ending.closers.append(close_all)

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..dispatch.delivery.counters import counters_of
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.sinks import events_of
 from ..errors import (
     AmbiguousHandlerError,
     ChainCallbacksError,
     HandlerDeniedError,
+    InvalidPolicyError,
     PolicyPluginError,
     UnknownHandlerError,
 )
@@ -90,6 +92,7 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
         _make(state)
     for slots in (state.here, state.down):
         merge_objects(slots)
+        _refuse_contradictions(state, slots)
     is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
         one.policy == other.policy for one, other in zip(state.here, state.down, strict=True)
     )
@@ -249,7 +252,8 @@ def _make(state: _Fold) -> None:
         result = made[slot.key]
         if isinstance(result, factory.Live):
             slot.handler, slot.operator = result.handler, result.operator
-            slot.counters = slot.row.counters = result.counters
+            slot.name, slot.content = str(slot.key), "redacted"
+            slot.row.counters = counters_of(slot.name)
             slot.origin = slot.origin._replace(provenance=result.provenance)
             slot.row.provenance = result.provenance
             slot.row.operator = result.operator
@@ -262,6 +266,22 @@ def _make(state: _Fold) -> None:
             )
     for slots in (state.here, state.down):
         slots[:] = [slot for slot in slots if slot.handler is not None]
+
+
+def _refuse_contradictions(state: _Fold, slots: list[Slot]) -> None:
+    """Drop those whose policies cannot be had together."""
+    for slot in list(slots):
+        try:
+            slot.listener = slot.as_listener()
+            slot.row.manner = slot.listener.manner
+        except InvalidPolicyError as error:
+            slots.remove(slot)
+            if slot.row.status != "refused":
+                slot.row.status, slot.row.reason = "refused", str(error)
+                if slot.is_required:
+                    state.stop(error)
+                else:
+                    state.problems.append(error)
 
 
 def _routes(base: Routes, slots: Iterable[Slot]) -> Routes:

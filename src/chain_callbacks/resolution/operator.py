@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..dispatch.options import EXIT_TIMEOUT
+from . import delivering
 from . import environment as env
 from .index import FIRST_PARTY
 from .names import DEFAULT_INSTANCE, Entry, Ref, normalised, parse_entry
@@ -29,6 +31,11 @@ class Operator:
         plugins: Policy plugins, without which nothing is resolved.
         handlers: The sections of the file, by handler or ``handler:instance``.
         secrets_dir: A folder with a file for each secret.
+        is_inline: No handler is queued.
+        exit_timeout: Seconds that all handlers together have at the end.
+        is_flushed_on_sigterm: Whether SIGTERM sends what is queued first.
+        redact_keys: Keys whose values are masked besides the usual ones.
+        redactor: ``module:name`` of the organisation's own redactor.
     """
 
     names: tuple[tuple[str, str], ...] = ()
@@ -41,6 +48,11 @@ class Operator:
     # No traceback that shows this object shall show them.
     handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     secrets_dir: str | None = None
+    is_inline: bool = False
+    exit_timeout: float = EXIT_TIMEOUT
+    is_flushed_on_sigterm: bool = False
+    redact_keys: tuple[str, ...] = ()
+    redactor: str | None = None
 
     def rule_against(self, ref: Ref, distribution: str | None = None) -> str | None:
         """Return the variable that forbids a handler; None where it may be used.
@@ -102,10 +114,11 @@ def operator() -> Operator:
     Raises:
         SettingsError: A variable, or the file, is wrong.
     """
-    fingerprint = env.fingerprint()
+    fingerprint = tuple(env.values())
     if _known.fingerprint != fingerprint:
-        _known.operator = _read()
-        _known.fingerprint = fingerprint
+        word = _read()
+        delivering.apply(word)
+        _known.operator, _known.fingerprint = word, fingerprint
     return _known.operator
 
 
@@ -149,6 +162,11 @@ def _from(
         plugins=settings.plugins,
         handlers=sections,
         secrets_dir=None if settings.secrets_dir is None else str(settings.secrets_dir),
+        is_inline=settings.delivery == "inline",
+        exit_timeout=settings.exit_timeout,
+        is_flushed_on_sigterm=settings.flush_on_sigterm,
+        redact_keys=settings.redact_keys,
+        redactor=settings.redactor,
     )
 
 

@@ -34,7 +34,8 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     is_plain = own is None
     if config:
         runtime = config.get("callbacks")
-        is_plain = is_plain and (_is_alone(runtime, config) or not _adds(config))
+        is_alone = len(config) == 1 and runtime is not None
+        is_plain = is_plain and (is_alone or not _adds(config))
     if is_plain and runtime is None:
         # The way of a call that adds nothing: nothing is made but what a run was asked for once.
         if scope is None:
@@ -112,10 +113,6 @@ def given_manager(runtime: Any) -> tuple[CallbackManager | None, Any]:
     return None, runtime
 
 
-def _is_alone(runtime: Any, config: Mapping[str, Any]) -> bool:
-    return runtime is not None and len(config) == 1
-
-
 def _adds(config: Mapping[str, Any]) -> bool:
     """Tell whether a config hands anything down besides callbacks."""
     get = config.get
@@ -125,15 +122,7 @@ def _adds(config: Mapping[str, Any]) -> bool:
 def _over(base: CallbackManager, folded: Folded) -> CallbackManager:
     if folded.here is base.here and folded.down is base.down:
         return base
-    return CallbackManager.of(
-        folded.here,
-        folded.down,
-        parent=base.parent,
-        tags=base.tags,
-        metadata=base.metadata,
-        limits=base.limits,
-        local_tags=base.local_tags,
-    )
+    return base.replaced(here=folded.here, down=folded.down)
 
 
 def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackManager:
@@ -145,14 +134,10 @@ def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackMan
         limits["max_concurrency"] = config["max_concurrency"]
     if config.get("recursion_limit") is not None:
         limits["recursion_limit"] = config["recursion_limit"]
-    return CallbackManager.of(
-        base.here,
-        base.down,
-        parent=base.parent,
+    return base.replaced(
         tags=tuple(dict.fromkeys((*base.tags, *(config.get("tags") or ())))),
         metadata={**base.metadata, **(config.get("metadata") or {})},
         limits=limits,
-        local_tags=base.local_tags,
     )
 
 

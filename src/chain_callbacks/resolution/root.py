@@ -21,13 +21,14 @@ log = logging.getLogger("chain_callbacks")
 class Root:
     """What the environment named when it was last looked at."""
 
-    __slots__ = ("changes", "is_disabled", "manager", "seen")
+    __slots__ = ("changes", "is_disabled", "is_empty", "manager", "seen")
 
     def __init__(self) -> None:
         self.seen: tuple[Any, ...] | None = None
         self.changes = 0
         self.manager = NOBODY
         self.is_disabled = False
+        self.is_empty = False
 
 
 root: Final = Root()
@@ -35,7 +36,9 @@ root: Final = Root()
 
 def root_manager() -> CallbackManager:
     """Return the root manager: of the environment as it is now, resolved when it has changed."""
-    seen = env.fingerprint()
+    if root.is_empty and root.changes == factory.changes.count and env.is_empty():
+        return root.manager
+    seen = tuple(env.values())
     if root.seen != seen or root.changes != factory.changes.count:
         changes = factory.changes.count
         word = operator()
@@ -59,6 +62,7 @@ def root_manager() -> CallbackManager:
             log.warning("%s", sentence)
         root.manager, root.is_disabled = manager, word.is_disabled
         root.seen, root.changes = seen, changes
+        root.is_empty = not any(seen)
     return root.manager
 
 

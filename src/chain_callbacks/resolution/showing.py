@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from ..dispatch.sinks import events_of
 from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
-from ..policies import POLICIES
+from ..policies import POLICIES, Manner
 from . import environment as env
 from . import factory
 from .given import Given, model_of
@@ -89,7 +89,7 @@ def show(name: str) -> Shown:
         events=events,
         settings=(
             *(_setting(field, info, given) for field, info in fields.items()),
-            *(_policy(policy, given) for policy in POLICIES),
+            *(_policy(policy, provider, given) for policy in POLICIES),
         ),
         instances=factory.instances_of(key.name),
     )
@@ -150,13 +150,13 @@ def _has_file(folder: str, variable: str) -> bool:
         return False
 
 
-def _policy(name: str, given: Given) -> Setting:
+def _policy(name: str, provider: Any, given: Given) -> Setting:
     value, source = given.policies.get(name, (None, ""))
     set_by = None if value is None else "environment" if source.startswith(env.NAMES) else "file"
     return Setting(
         name,
         "policy",
-        "",
+        str(getattr(Manner.by_default(provider, content="redacted"), name, "")),
         "how it is listened to",
         given.prefix + name.upper(),
         is_required=False,

@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..dispatch.routes import Counters, Listener
+from ..dispatch.routes import Listener
 from ..dispatch.sinks import events_of
+from ..handler import Content
 from ..policies import UNSTATED, Policy
 from .explanation import Row
 from .factory import Key
@@ -35,7 +36,8 @@ class Slot:
     origin: Origin
     row: Row
     listener: Listener | None = None
-    counters: Counters | None = None
+    name: str | None = None
+    content: Content = "full"
     is_required: bool = False
 
     def as_listener(self) -> Listener:
@@ -48,7 +50,8 @@ class Slot:
             operator=self.operator,
             policy=self.policy,
             source=self.origin,
-            counters=self.counters,
+            name=self.name,
+            content=self.content,
         )
 
 
@@ -76,7 +79,8 @@ def slot_of(listener: Listener, row: Row) -> Slot:
         listener.source or Origin(row.text, row.source),
         row,
         listener,
-        listener.counters,
+        listener.counters.name,
+        listener.content,
     )
 
 

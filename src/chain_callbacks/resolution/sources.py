@@ -112,7 +112,9 @@ def key_of(callbacks: Any) -> Any:
     Whoever caches by it keeps the objects alive, so that no id is used twice.
     """
     if isinstance(callbacks, list | tuple):
-        return tuple([each if each.__class__ is str else _key_of(each) for each in callbacks])
+        if len(callbacks) == 1 and callbacks[0].__class__ not in _BY_VALUE:
+            return (id(callbacks[0]),)  # The ordinary case: one handler.
+        return tuple([_key_of(each) for each in callbacks])
     return callbacks if callbacks.__class__ is str else (_key_of(callbacks),)
 
 
@@ -122,6 +124,9 @@ def _key_of(value: Any) -> Any:
     if isinstance(value, WithPolicy):
         return (WithPolicy, _key_of(value.handler), value.policy)
     return value if isinstance(value, str) else id(value)
+
+
+_BY_VALUE: Final = frozenset({str, Local, WithPolicy})
 
 
 RUNTIME: Final = 'config["callbacks"]'

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 from ..dispatch.context import current, leave, to_thread
+from ..dispatch.delivery.inline import atell, atell_to_the_end, tell
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import AsyncRun, Run
 from ..dispatch.sinks import NO_KEYWORDS
@@ -78,6 +80,8 @@ class Runnable(Generic[Input, Output]):
     attachments: Attachments | None = None
     _asked_by_hook: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _id_path: ClassVar[tuple[str, ...]] = ()
+    _unnamed: str = "Runnable"
+    """What its runs are called where it has no name."""
 
     def __init__(self, *, name: str | None = None, callbacks: Any = None) -> None:
         if name is not None:
@@ -89,10 +93,11 @@ class Runnable(Generic[Input, Output]):
         super().__init_subclass__(**kwargs)
         cls._asked_by_hook = {hook: asked_by(getattr(cls, hook)) for hook in _HOOKS}
         cls._id_path = (*cls.__module__.split("."), cls.__qualname__)
+        cls._unnamed = cls.__name__
 
     def get_name(self) -> str:
         """Return what its runs are called."""
-        return self.name or type(self).__name__
+        return self.name or self._unnamed
 
     def __repr__(self) -> str:
         return (
@@ -144,12 +149,10 @@ class Runnable(Generic[Input, Output]):
     # How they are called.
 
     def _prepare(self, manager: CallbackManager, config: RunnableConfig | None) -> Run:
-        name, run_id = None, None
-        if config:
-            name, run_id = config.get("run_name"), config.get("run_id")
-        return manager.prepare(
-            self.kind, name or self.get_name(), id_path=self._id_path, run_id=run_id
-        )
+        name, run_id = self.name, None
+        if config and len(config) > 1:
+            name, run_id = config.get("run_name") or name, config.get("run_id")
+        return Run(manager, self.kind, name or self._unnamed, run_id=run_id, id_path=self._id_path)
 
     def _start(self, run: Run, input: Input, kwargs: Mapping[str, Any]) -> None:
         if run.hears(run.kind.start):
@@ -189,6 +192,7 @@ class Runnable(Generic[Input, Output]):
         manager = enter(self.attachments, config)
         if manager is None:
             return self._call(input, kwargs, None)
+        token: Token[Any] | None = None
         if manager.is_silent:
             token = current.set(manager)
             try:
@@ -196,15 +200,23 @@ class Runnable(Generic[Input, Output]):
             finally:
                 leave(token)
         run = self._prepare(manager, config)
-        # One `try` from before the start to after the end: an interrupt finds no gap.
+        # One `try` from before the start to after the end: an interrupt finds no gap. What the
+        # methods of a run would do is written out here, for it is done at every call.
         try:
-            self._start(run, input, kwargs)
-            run.enter()
+            if route := run.begin():
+                arguments, keywords = self._start_payload(input, kwargs)
+                serialized = {"name": run.name, "id": [*self._id_path]}
+                tell(route, run, (serialized, *arguments), keywords)
+            token = current.set(run)
             output = self._call(input, kwargs, run)
-            run.exit()
-            run.end(self._end_payload(output) if run.hears(run.kind.end) else None)
+            current.reset(token)
+            token = None
+            ended = self._end_payload(output) if run.end_route else None
+            if heard := run.finish("ok"):
+                tell(heard, run, (ended,))
         except BaseException as error:
-            run.exit()
+            if token is not None:
+                leave(token)
             run.fail(error, keywords=self._error_keywords(input))
             raise
         return output
@@ -222,6 +234,7 @@ class Runnable(Generic[Input, Output]):
         manager = enter(self.attachments, config)
         if manager is None:
             return await self._acall(input, kwargs, None)
+        token: Token[Any] | None = None
         if manager.is_silent:
             token = current.set(manager)
             try:
@@ -230,13 +243,19 @@ class Runnable(Generic[Input, Output]):
                 leave(token)
         run = self._prepare(manager, config)
         try:
-            await self._astart(run, input, kwargs)
-            run.enter()
+            if route := run.begin():
+                arguments, keywords = self._start_payload(input, kwargs)
+                await atell(route, run, (run.serialized(), *arguments), keywords)
+            token = current.set(run)
             output = await self._acall(input, kwargs, run)
-            run.exit()
-            await run.aend(self._end_payload(output) if run.hears(run.kind.end) else None)
+            current.reset(token)
+            token = None
+            ended = self._end_payload(output) if run.end_route else None
+            if heard := run.finish("ok"):
+                await atell_to_the_end(heard, run, (ended,))
         except BaseException as error:
-            run.exit()
+            if token is not None:
+                leave(token)
             await run.afail(error, keywords=self._error_keywords(input))
             raise
         return output

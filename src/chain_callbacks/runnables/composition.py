@@ -107,10 +107,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
     ) -> None:
         super().__init__(name=name, callbacks=callbacks)
         self.steps = {key: coerced(step) for key, step in {**(steps or {}), **more}.items()}
-
-    def get_name(self) -> str:
-        """Return what its runs are called: its name, or its class with the keys."""
-        return self.name or f"RunnableParallel<{','.join(self.steps)}>"
+        self._unnamed = f"{type(self).__name__}<{','.join(self.steps)}>"
 
     def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> dict[str, Any]:
         calls = [

@@ -47,6 +47,7 @@ class RunnableLambda(Runnable[Input, Output]):
         if name is None:
             own = getattr(function, "__name__", None)
             self.name = own if own and own != "<lambda>" else None
+        self._is_generator = inspect.isgeneratorfunction(self._function)
         self._asked = asked_by(function)
         self._aasked = asked_by(self._afunction) if self._afunction else ()
 
@@ -62,11 +63,12 @@ class RunnableLambda(Runnable[Input, Output]):
             )
         return self._function
 
-    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Any:
-        function = self._sync()
+    def _call(self, input: Input, kwargs: Mapping[str, Any], run: Run | None) -> Any:
+        # What the base does before it calls `_invoke` is done here, without another call.
+        function = self._function or self._sync()
         if self._asked:
             kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
-        if inspect.isgeneratorfunction(function):
+        if self._is_generator:
             return combined(list(function(iter([input]), **kwargs)))
         output = function(input, **kwargs)
         if isinstance(output, Runnable):
@@ -79,7 +81,7 @@ class RunnableLambda(Runnable[Input, Output]):
             if self._asked:
                 kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
             function = self._sync()
-            if inspect.isgeneratorfunction(function):
+            if self._is_generator:
                 return await to_thread(lambda: combined(list(function(iter([input]), **kwargs))))
             output = await to_thread(function, input, **kwargs)
         else:
@@ -99,7 +101,7 @@ class RunnableLambda(Runnable[Input, Output]):
         function = self._sync()
         if self._asked:
             kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
-        if inspect.isgeneratorfunction(function):
+        if self._is_generator:
             yield from function(chunks, **kwargs)
             return
         input = combined(list(chunks))
@@ -119,7 +121,7 @@ class RunnableLambda(Runnable[Input, Output]):
                 async for chunk in aflow:
                     yield chunk
             return
-        if self._afunction is None and inspect.isgeneratorfunction(self._function):
+        if self._afunction is None and self._is_generator and self._function is not None:
             if self._asked:
                 kwargs = {**kwargs, **given(self._asked, run, is_async=False)}
             flow = self._function(iter([chunk async for chunk in chunks]), **kwargs)

@@ -10,7 +10,7 @@ from ..dispatch.context import to_thread
 from ..dispatch.identity import source
 from ..dispatch.runs import Run
 from ..dispatch.sinks import NO_KEYWORDS
-from ..events import KINDS, RunKind
+from ..events import KINDS, RunKind, on_llm_new_token
 from .base import Runnable
 from .chunks import combined, reported
 from .inner import aclosed_after
@@ -81,11 +81,13 @@ class BaseChatModel(Runnable[Any, AIMessage]):
     ) -> Iterator[AIMessageChunk]:
         messages = convert_to_messages(combined(list(chunks)))
         message_id = _message_id(run)
+        heard = None if run is None or not run.hears(on_llm_new_token) else run
         with closed_after(self._stream(messages, **kwargs)) as flow:
             for chunk in flow:
                 chunk.id = chunk.id or message_id
-                if run is not None:
-                    run.on_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
+                if heard is not None:
+                    told = {"chunk": ChatGenerationChunk(chunk)}
+                    heard.tell(on_llm_new_token, (chunk.text,), told)
                 yield chunk
 
     async def _atransform(
@@ -93,11 +95,13 @@ class BaseChatModel(Runnable[Any, AIMessage]):
     ) -> AsyncIterator[AIMessageChunk]:
         messages = convert_to_messages(combined([chunk async for chunk in chunks]))
         message_id = _message_id(run)
+        heard = None if run is None or not run.hears(on_llm_new_token) else run
         async with aclosed_after(self._astream(messages, **kwargs)) as flow:
             async for chunk in flow:
                 chunk.id = chunk.id or message_id
-                if run is not None:
-                    await run.aon_llm_new_token(chunk.text, chunk=ChatGenerationChunk(chunk))
+                if heard is not None:
+                    told = {"chunk": ChatGenerationChunk(chunk)}
+                    await heard.atell(on_llm_new_token, (chunk.text,), told)
                 yield chunk
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:

@@ -46,10 +46,6 @@ class BaseTool(Runnable[Any, Any]):
     def _described(self) -> Callable[..., Any]:
         return self._run if type(self)._run is not BaseTool._run else self._arun
 
-    def get_name(self) -> str:
-        """Return what its runs, and a model, call it."""
-        return self.name or type(self).__name__
-
     @property
     def args(self) -> dict[str, Any]:
         """The JSON schema of each argument, by name."""

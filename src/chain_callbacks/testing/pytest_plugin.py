@@ -27,16 +27,18 @@ def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     The variables ``CHAIN_CALLBACKS...`` are hidden, handlers that were made from names are made
     anew, and what the test registers is forgotten after it.
     """
-    from ..dispatch.delivery import failures
+    from ..dispatch.delivery import counters, slowness
     from ..resolution import factory
 
     for name in [name for name in os.environ if name.upper().startswith("CHAIN_CALLBACKS")]:
         monkeypatch.delenv(name)
     registered = dict(factory._registered)
     factory.reset()
-    failures.reset()
+    counters.clear()
+    slowness.clear()
     yield
     factory._registered.clear()
     factory._registered.update(registered)
     factory.reset()
-    failures.reset()
+    counters.clear()
+    slowness.clear()

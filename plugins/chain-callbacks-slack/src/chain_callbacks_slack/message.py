@@ -1,15 +1,13 @@
-"""The message about a failed run: names, times and ids, escaped for Slack and cut to its limits."""
+"""The messages: names, counts, times and ids, escaped for Slack and within its limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
-# Slack takes 3,000 characters in a section's text and 2,000 in a field. Escaping makes five of one,
-# so the longest, a path of six names, stays under 2,500.
-_LONGEST: Final = 60
-_NAMES_SHOWN: Final = 6
+from .failure import Failure, cut
+from .tally import Tally
 
 _ESCAPES: Final = str.maketrans(
     {
@@ -29,32 +27,48 @@ class Message(NamedTuple):
     blocks: Sequence[dict[str, Any]]
 
 
-def failed_run(
-    *,
-    name: str,
-    error_class: str,
-    duration: float | None,
-    run_id: UUID,
-    origin: Sequence[str],
-    service: str | None,
-) -> Message:
-    """Return the message about a root run that was left by an exception.
-
-    *duration* is in seconds; *origin* has the names of the runs from the root to where the
-    exception began.
-    """
-    title, error = literal(_cut(name)), literal(_cut(error_class))
-    facts = {"Error": error, "Duration": _readable(duration)}
-    if service:
-        facts["Service"] = literal(_cut(service))
-    began = literal(_path(origin or (name,)))
+def failed_run(failure: Failure, *, service: str | None) -> Message:
+    """Return the message about a root run that was left by an exception."""
+    title, error = literal(failure.name), literal(failure.error_class)
     return Message(
-        text=f"Run {title} failed with {error}" + (f" in {facts['Service']}" if service else ""),
+        text=f"Run {title} failed with {error}{_in(service)}",
         blocks=[
             _section(f":rotating_light: *Run failed:* {title}"),
-            {"type": "section", "fields": [_mrkdwn(f"*{k}*\n{v}") for k, v in facts.items()]},
-            _section(f"*Began in*\n{began}"),
-            {"type": "context", "elements": [_mrkdwn(f"Run {literal(str(run_id))}")]},
+            _facts({"Error": error, "Duration": _readable(failure.duration)}, service),
+            _section(f"*Began in*\n{literal(failure.began)}"),
+            _context(f"Run {literal(str(failure.run_id))} at {_moment(failure.failed_at)}"),
+        ],
+    )
+
+
+def more_failures(like: Failure, tally: Tally, *, service: str | None) -> Message:
+    """Return the digest of failures of the same class and origin as *like*."""
+    title, error, runs = literal(like.name), literal(like.error_class), _runs(tally.count)
+    return Message(
+        text=f"{runs} failed like {title} with {error}{_in(service)}",
+        blocks=[
+            _section(f":rotating_light: *{runs} failed:* {title}"),
+            _facts({"Error": error, **_span(tally)}, service),
+            _section(f"*Began in*\n{literal(like.began)}"),
+            _context(_some_of(tally)),
+        ],
+    )
+
+
+def other_failures(tally: Tally, *, service: str | None) -> Message:
+    """Return the digest of failures of too many sorts to tell of each."""
+    runs = _runs(tally.count)
+    classes = [f"{literal(name)} {count:,}" for name, count in tally.classes.most_common()]
+    unnamed = tally.count - tally.classes.total()
+    if unnamed:
+        classes.append(f"other classes {unnamed:,}")
+    return Message(
+        text=f"{runs} failed in other ways{_in(service)}",
+        blocks=[
+            _section(f":rotating_light: *{runs} failed*, in more ways than are told one by one"),
+            _facts(_span(tally), service),
+            _section("*Errors*\n" + "\n".join(classes)),
+            _context(_some_of(tally)),
         ],
     )
 
@@ -65,18 +79,26 @@ def literal(text: str) -> str:
     return f"`{line.translate(_ESCAPES) or '?'}`"
 
 
-def _cut(text: str) -> str:
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[:_LONGEST]}… ({len(text):,} characters)"
+def _in(service: str | None) -> str:
+    return f" in {literal(cut(service))}" if service else ""
 
 
-def _path(names: Sequence[str]) -> str:
-    shown = [_cut(name) for name in (*names[:1], *names[1:][1 - _NAMES_SHOWN :])]
-    if len(names) > _NAMES_SHOWN:
-        # The ends say most: what was called, and where it broke.
-        shown[1] = f"… {len(names) - _NAMES_SHOWN + 1:,} more …"
-    return " > ".join(shown)
+def _runs(count: int) -> str:
+    return f"{count:,} more {'run' if count == 1 else 'runs'}"
+
+
+def _span(tally: Tally) -> dict[str, str]:
+    return {"First": _moment(tally.first_at), "Last": _moment(tally.last_at)}
+
+
+def _some_of(tally: Tally) -> str:
+    shown = ", ".join(literal(str(run_id)) for run_id in tally.run_ids)
+    rest = tally.count - len(tally.run_ids)
+    return f"Runs {shown} and {rest:,} more" if rest else f"Runs {shown}"
+
+
+def _moment(at: datetime | None) -> str:
+    return "unknown" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _readable(seconds: float | None) -> str:
@@ -91,6 +113,15 @@ def _readable(seconds: float | None) -> str:
         return f"{milliseconds / 1000:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes:,} min {rest} s"
+
+
+def _facts(facts: Mapping[str, str], service: str | None) -> dict[str, Any]:
+    told = {**facts, **({"Service": literal(cut(service))} if service else {})}
+    return {"type": "section", "fields": [_mrkdwn(f"*{k}*\n{v}") for k, v in told.items()]}
+
+
+def _context(text: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [_mrkdwn(text)]}
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final, Self
 
-from pydantic import PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from chain_callbacks import HandlerSettings
@@ -23,6 +30,7 @@ class SlackSettings(HandlerSettings):
         api_url: Where the Web API is, for a token behind a gateway of your own.
         timeout: Seconds that Slack has for connecting, and then for each part of its answer.
         service: A label for the messages, such as the name of the application.
+        digest_seconds: Seconds for which more failures of a sort are counted before a digest.
     """
 
     webhook_url: SecretStr | None = None
@@ -31,6 +39,12 @@ class SlackSettings(HandlerSettings):
     api_url: str = "https://slack.com/api/"
     timeout: PositiveInt = 10
     service: str | None = None
+    digest_seconds: int = Field(
+        60,
+        gt=0,
+        le=86_400,
+        description="Seconds for which more failures of a sort are counted before a digest.",
+    )
 
     @field_validator("webhook_url", "token")
     @classmethod

@@ -1,78 +1,77 @@
-"""Where a handler's exceptions end: logged once with a traceback, then counted."""
+"""Where a handler's exceptions end: logged once with where it was, then counted."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
-import os
-import threading
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+import traceback
+from typing import TYPE_CHECKING, Final
+
+from .counters import Counters, all_counters
 
 if TYPE_CHECKING:
     from ..routes import Sink
+    from ..runs import Run
+    from ..views import RunView
 
 log = logging.getLogger("chain_callbacks")
 
-_PASSES_THROUGH: Final = (KeyboardInterrupt, asyncio.CancelledError)
-
-_lock = threading.Lock()
-_failed: Counter[str] = Counter()
+PASSES_THROUGH: Final = (KeyboardInterrupt, asyncio.CancelledError)
 
 
-def note(sink: Sink, error: BaseException, leaving: BaseException | None) -> BaseException | None:
+def note(
+    sink: Sink, run: Run, error: BaseException, leaving: BaseException | None
+) -> BaseException | None:
     """Deal with what *sink* raised; return what shall leave once the other sinks were told.
 
     Only an interrupt, a cancellation or the exception of a handler that asked for it leaves the
     run. Any other BaseException, ``SystemExit`` included, is a failure of the handler.
     """
-    if isinstance(error, _PASSES_THROUGH):
+    if isinstance(error, PASSES_THROUGH):
         # An interrupt beats what a handler raised on purpose.
-        return leaving if isinstance(leaving, _PASSES_THROUGH) else error
-    if sink.raises:
+        return leaving if isinstance(leaving, PASSES_THROUGH) else error
+    if sink.on_error == "raise":
         return leaving or error
-    sink.counters.failed += 1
-    name = sink.handler_name
-    with _lock:
-        _failed[name] += 1
-        is_first = _failed[name] == 1
-        if is_first and len(_failed) == 1:
-            atexit.register(_summarise)
-    if is_first:
-        log.warning(
-            "The handler %s failed in %s with %s. The run goes on; more failures of this handler "
-            "are counted, not logged.",
-            name,
-            sink.event,
-            type(error).__name__,
-            exc_info=error,
-        )
+    count(sink, run, error)
     return leaving
 
 
-def failures() -> dict[str, int]:
-    """Return how often each handler failed in this process, by the handler's name."""
-    with _lock:
-        return dict(_failed)
+def count(sink: Sink, run: Run | RunView, error: BaseException) -> None:
+    """Count a failure and log the first; where the handler is to be detached, detach it."""
+    if sink.on_error == "detach":
+        run.detached.add(sink.handler_id)
+    if sink.counters.add(failed=1) > 1:
+        return
+    after = "The run goes on; more failures of this handler are counted, not logged."
+    if sink.on_error == "detach":
+        after = "It hears no more of this tree of runs; more failures are counted, not logged."
+    _say(sink.handler_name, sink.event, error, after, shows_text=sink.shows_text)
 
 
-def reset(**_: Any) -> None:
-    """Forget all failures, so that the next one of each handler is logged again."""
-    with _lock:
-        _failed.clear()
+def count_elsewhere(counters: Counters, method: str, error: BaseException) -> None:
+    """Count a failure in a method that is told of no event; log the first of each handler."""
+    if counters.add(failed=1) == 1:
+        after = "Nothing else is affected; more failures of this handler are counted, not logged."
+        _say(counters.name, method, error, after, shows_text=False)
 
 
-def _summarise() -> None:
-    for name, count in failures().items():
-        if count > 1:
-            log.warning("The handler %s failed %d times in all.", name, count)
+def _say(name: str, where: str, error: BaseException, after: str, *, shows_text: bool) -> None:
+    # What an exception says, and what it was raised from, may quote the payload: that is for those
+    # who see the payload anyway. Where it was raised is for everybody.
+    frames = traceback.format_tb(error.__traceback__)
+    log.warning(
+        "The handler %s failed in %s with %s. %s%s",
+        name,
+        where,
+        type(error).__name__,
+        after,
+        "" if shows_text else "\n" + "".join(frames).rstrip(),
+        exc_info=error if shows_text else None,
+    )
 
 
-def _after_fork() -> None:
-    global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def summarise() -> None:
+    """Log how often each handler failed that failed more than once."""
+    for counters in all_counters():
+        if counters.failed > 1:
+            log.warning("The handler %s failed %d times in all.", counters.name, counters.failed)

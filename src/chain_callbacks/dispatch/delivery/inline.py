@@ -13,6 +13,9 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from ..context import QUIET, current, leave
+from ..sinks import NO_KEYWORDS
+from . import slowness
+from .counters import HAS_GIL
 from .failures import note
 from .portal import portal
 
@@ -31,36 +34,75 @@ class _Raised(Exception):  # noqa: N818  It never leaves this module.
         self.error = error
 
 
-def tell(route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-    """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for."""
+def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each branch would be felt
+    route: Route,
+    run: Run,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any] = NO_KEYWORDS,
+    *,
+    is_on_loop: bool = False,
+) -> Telling | None:
+    """Tell the sinks of *route* from synchronous code; asynchronous ones are waited for.
+
+    Where the caller *is_on_loop*, what is left to be awaited is returned for it.
+    """
     if route.has_async:
-        drive(_telling(route, run, arguments, keywords))
-        return
-    unawaited = _tell_sync(route, run, arguments, keywords)
-    if unawaited:
-        drive(_finishing(unawaited))
+        telling = _telling(route, run, arguments, keywords, is_on_loop=is_on_loop)
+        if is_on_loop:
+            return telling
+        drive(telling)
+        return None
+    leaving: BaseException | None = None
+    unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
+    token = current.set(QUIET)
+    try:
+        for sink in route:
+            began = slowness.clock() if is_on_loop else 0.0
+            try:
+                result = sink.tell(run, arguments, keywords)
+                # A lambda or a partial may return a coroutine without being marked as one. Asking
+                # what a handler returned for anything may raise, too.
+                is_awaited = result is not None and isawaitable(result)
+            except BaseException as error:
+                leaving = note(sink, run, error, leaving)
+            else:
+                if is_awaited:
+                    unawaited = [*(unawaited or ()), (sink, result)]
+                elif HAS_GIL:
+                    sink.counters.delivered += 1
+                else:
+                    sink.counters.add(delivered=1)
+            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
+                slowness.warn(sink, slowness.clock() - began)
+    finally:
+        current.reset(token)
+    if unawaited is not None:
+        telling = _finishing(run, unawaited, leaving)
+        if is_on_loop:
+            return telling
+        drive(telling)
+    elif leaving is not None:
+        raise leaving
+    return None
 
 
 async def atell(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
 ) -> None:
     """Tell the sinks of *route* from asynchronous code."""
-    if route.has_async:
-        await adrive(_telling(route, run, arguments, keywords))
-        return
-    unawaited = _tell_sync(route, run, arguments, keywords)
-    if unawaited:
-        await adrive(_finishing(unawaited))
+    telling = tell(route, run, arguments, keywords, is_on_loop=True)
+    if telling is not None:
+        await adrive(telling)
 
 
 async def atell_to_the_end(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
 ) -> None:
     """Tell a terminal event: also where the task is cancelled while it is being delivered."""
-    if not route.has_async:
-        await atell(route, run, arguments, keywords)
+    rest = tell(route, run, arguments, keywords, is_on_loop=True)
+    if rest is None:
         return
-    telling = asyncio.ensure_future(adrive(_telling(route, run, arguments, keywords)))
+    telling = asyncio.ensure_future(adrive(rest))
     cancelled: asyncio.CancelledError | None = None
     while not telling.done():
         try:
@@ -78,61 +120,55 @@ async def atell_to_the_end(
     telling.result()
 
 
-def _tell_sync(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> list[tuple[Sink, Awaitable[Any]]] | None:
-    leaving: BaseException | None = None
-    unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
-    token = current.set(QUIET)
-    try:
-        for sink in route:
-            try:
-                result = sink.tell(run, arguments, keywords)
-            except BaseException as error:
-                leaving = note(sink, error, leaving)
-            else:
-                # A lambda or a partial may return a coroutine without being marked as one.
-                if result is not None and isawaitable(result):
-                    unawaited = [*(unawaited or ()), (sink, result)]
-                else:
-                    sink.counters.delivered += 1
-    finally:
-        current.reset(token)
-    if leaving is not None:
-        raise leaving
-    return unawaited
-
-
 def _telling(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    route: Route,
+    run: Run,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    *,
+    is_on_loop: bool = False,
 ) -> Telling:
     leaving: BaseException | None = None
     for sink in route:
+        began = slowness.clock() if is_on_loop else 0.0
         try:
             result = sink.tell(run, arguments, keywords)
-            if result is not None and isawaitable(result):
+            is_awaited = result is not None and isawaitable(result)
+        except BaseException as error:
+            leaving = note(sink, run, error, leaving)
+            continue
+        finally:
+            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
+                slowness.warn(sink, slowness.clock() - began)
+        try:
+            if is_awaited:
                 yield result
-            sink.counters.delivered += 1
+            sink.counters.add(delivered=1)
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
+            leaving = note(sink, run, _raised_by(error), leaving)
     if leaving is not None:
         raise leaving
 
 
-def _finishing(unawaited: list[tuple[Sink, Awaitable[Any]]]) -> Telling:
-    leaving: BaseException | None = None
+def _finishing(
+    run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]], leaving: BaseException | None
+) -> Telling:
     for sink, awaitable in unawaited:
         try:
             yield awaitable
-            sink.counters.delivered += 1
+            sink.counters.add(delivered=1)
         except GeneratorExit:
             raise
         except BaseException as error:
-            leaving = note(sink, error.error if isinstance(error, _Raised) else error, leaving)
+            leaving = note(sink, run, _raised_by(error), leaving)
     if leaving is not None:
         raise leaving
+
+
+def _raised_by(error: BaseException) -> BaseException:
+    return error.error if isinstance(error, _Raised) else error
 
 
 def drive(telling: Telling) -> None:
@@ -158,12 +194,17 @@ def drive(telling: Telling) -> None:
 
 async def adrive(telling: Telling) -> None:
     """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
+    task = _task()
     token = current.set(QUIET)
     try:
         awaitable = next(telling)
         while True:
             try:
                 result = await awaitable
+            except GeneratorExit as error:
+                if task is None or _task() is not task:
+                    raise  # Nobody waits for this any more: it is being closed, from elsewhere.
+                awaitable = telling.throw(_Raised(error))
             except BaseException as error:
                 awaitable = telling.throw(error)
             else:
@@ -172,3 +213,10 @@ async def adrive(telling: Telling) -> None:
         pass
     finally:
         leave(token)
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

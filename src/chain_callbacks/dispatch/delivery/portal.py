@@ -7,13 +7,15 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .failures import log
 
 T = TypeVar("T")
+
+_MOST_THREADS: Final = 1_000
 
 
 class Portal:
@@ -29,11 +31,14 @@ class Portal:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
+            if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
+                # With as few threads as usual, handlers that wait in one for a chain whose handlers
+                # do so too would soon wait for each other; they are started as they are needed.
+                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
                 # A daemon: a handler that hangs must not hold the process at its end.
                 self._thread = threading.Thread(
-                    target=loop.run_forever, name="chain-callbacks-loop", daemon=True
+                    target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True
                 )
                 self._thread.start()
                 self._loop = loop
@@ -61,6 +66,19 @@ class Portal:
         context = contextvars.copy_context()
         loop.call_soon_threadsafe(_start, loop, work, context=context)
         return outcome.result()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    while not loop.is_closed():
+        try:
+            loop.run_forever()
+        except BaseException as error:
+            # A task that a handler left behind raised SystemExit, say: the others still wait here.
+            log.warning(
+                "A task that a handler started ended with %s. It is not waited for by the run, and "
+                "ends nothing else.",
+                type(error).__name__,
+            )
 
 
 _tasks: set[asyncio.Task[None]] = set()

@@ -1,0 +1,131 @@
+"""A bounded list of what waits for one handler: in order, and the least important goes first."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+from ...events import EventSpec, on_llm_new_token, on_text
+
+_RANKS: Final = {"start": 1, "during": 1, "end": 2, "error": 3}
+RANKS: Final = 4
+
+
+def rank_of(spec: EventSpec[...]) -> int:
+    """Return how much an event matters: tokens and texts least, then starts, ends, errors."""
+    return 0 if spec.name in (on_llm_new_token.name, on_text.name) else _RANKS[spec.phase]
+
+
+class _Waiting(NamedTuple):
+    number: int
+    size: int
+    item: Any
+
+
+class Backlog:
+    """What waits, bounded by *records* and by *size*, the sum of the items' sizes in bytes.
+
+    Where there is no room the oldest of the least important goes; the new one alone where what
+    matters more than it leaves it none. It is not synchronised.
+    """
+
+    __slots__ = ("_lanes", "_length", "_number", "_totals", "records", "size", "total")
+
+    def __init__(self, records: int, size: int) -> None:
+        self.records = records
+        self.size = size
+        self.total = 0
+        self._length = 0
+        self._number = 0
+        self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in range(RANKS))
+        self._totals = [0] * RANKS
+
+    def __len__(self) -> int:
+        return self._length
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether an item of that size fits in beside what waits."""
+        return self._length < self.records and self.total + size <= self.size
+
+    def put(self, rank: int, size: int, item: Any) -> int:
+        """Put *item* at the end; return how many were dropped, perhaps it alone."""
+        dropped = 0
+        if not self.has_room(size):
+            if not self._can_have_room(rank, size):
+                return 1
+            for each in range(rank + 1):
+                while self._lanes[each] and not self.has_room(size):
+                    self._take_out(each)
+                    dropped += 1
+        self._number += 1
+        self._lanes[rank].append(_Waiting(self._number, size, item))
+        self._length += 1
+        self.total += size
+        self._totals[rank] += size
+        return dropped
+
+    def _can_have_room(self, rank: int, size: int) -> bool:
+        left = sum(map(len, self._lanes[rank + 1 :]))
+        return left < self.records and sum(self._totals[rank + 1 :]) + size <= self.size
+
+    def take(self) -> Any:
+        """Return the oldest item and take it out; None where nothing waits."""
+        first = None
+        for rank, lane in enumerate(self._lanes):
+            if lane and (first is None or lane[0].number < self._lanes[first][0].number):
+                first = rank
+        return None if first is None else self._take_out(first)
+
+    def last(self) -> int:
+        """Return the number of the item that was put in last."""
+        return self._number
+
+    def first(self) -> int:
+        """Return the number of the oldest item; of the next to come where nothing waits."""
+        numbers = [lane[0].number for lane in self._lanes if lane]
+        return min(numbers, default=self._number + 1)
+
+    def _take_out(self, rank: int) -> Any:
+        waiting = self._lanes[rank].popleft()
+        self._length -= 1
+        self.total -= waiting.size
+        self._totals[rank] -= waiting.size
+        return waiting.item
+
+
+class Breaker:
+    """Holds back from a handler that keeps failing: *patience* failures in a row open it.
+
+    After a pause, in seconds, one attempt is made; each that fails doubles the pause.
+    """
+
+    __slots__ = ("_failures", "_patience", "pause", "until")
+
+    SHORTEST: Final = 1.0
+    LONGEST: Final = 60.0
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handler failed too often in a row, and has not succeeded since."""
+        return self._failures >= self._patience
+
+    def close(self) -> None:
+        """Note a success."""
+        self._failures = 0
+        self.pause = 0.0
+        self.until = 0.0
+
+    def fail(self, now: float) -> None:
+        """Note a failure; *now* is in seconds, by the clock that ``wait`` is asked with."""
+        self._failures += 1
+        if self.is_open:
+            self.pause = min(max(self.SHORTEST, self.pause * 2), self.LONGEST)
+            self.until = now + self.pause
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until an attempt may be made; 0 where one may be made now."""
+        return max(0.0, self.until - now) if self.is_open else 0.0

@@ -1,0 +1,39 @@
+"""Handlers that hold up an event loop: each is named once, with the remedy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from .failures import log
+
+if TYPE_CHECKING:
+    from ..routes import Sink
+
+LIMIT: Final = 0.05
+"""Seconds that a synchronous handler may take on an event loop."""
+
+clock: Callable[[], float] = time.perf_counter
+"""Seconds; not the clock of runs, on which a test counts the looks."""
+
+_warned: Final[set[str]] = set()
+
+
+def warn(sink: Sink, seconds: float) -> None:
+    """Say once of each handler that it held up an event loop for *seconds*."""
+    if sink.handler_name in _warned:
+        return
+    _warned.add(sink.handler_name)
+    log.warning(
+        "The handler %s held up the event loop for %d ms in %s: it is synchronous and its caller "
+        "is not. Set delivery=queued for it, or make its methods asynchronous.",
+        sink.handler_name,
+        round(seconds * 1000),
+        sink.event,
+    )
+
+
+def clear() -> None:
+    """Forget who was named."""
+    _warned.clear()

@@ -19,7 +19,7 @@ from ..events import (
     on_chat_model_start,
     on_llm_start,
 )
-from .foreign import converting
+from .foreign import converting, package_of
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -97,7 +97,9 @@ def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
         return None
     method = method_of(handler, spec.name)
     if method is not None:
-        tell = converting(handler, spec, _tell(handler, method, spec))
+        tell = _tell(handler, method, spec)
+        if package_of(type(handler)) is not None:
+            tell = converting(handler, spec, tell)
         if spec.name == on_chat_model_start.name:
             # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
             tell = _or_as_text(

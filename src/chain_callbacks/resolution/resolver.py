@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from ..dispatch.context import Attached, Quiet, Scope, here
+from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import CallbackManager, Limits
 from ..dispatch.routes import Routes
 from ..dispatch.runs import Run
@@ -29,7 +29,8 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
-    scope = here()
+    # Without a host that has a context of its own, the variable says it all.
+    scope = here() if surroundings.finders else current.get()
     runtime = None
     is_plain = own is None
     if config:

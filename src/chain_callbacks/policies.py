@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args
 
 from .errors import InvalidPolicyError
@@ -156,6 +157,10 @@ class Manner(NamedTuple):
         Raises:
             InvalidPolicyError: Its exceptions are to leave a run that does not wait for it.
         """
+        if UNSTATED == operator == code and _CHOICES.keys().isdisjoint(vars_of(handler)):
+            is_raising = getattr(handler, "raise_error", False) is True
+            kind: Any = type(handler)
+            return _manner_of(kind, content, is_raising=is_raising)
         own = cls.by_default(handler, content=content)
         manner = own._replace(**_manners(code))._replace(**_manners(operator))
         if operator.content is not None and code.content is not None:
@@ -202,6 +207,19 @@ class Manner(NamedTuple):
         if getattr(handler, "raise_error", False) is True:
             own["on_error"] = "raise"
         return cls(**{"content": content, **own})
+
+
+def vars_of(handler: object) -> Mapping[str, Any]:
+    """Return what *handler* has as attributes of its own, besides those of its class."""
+    own: Mapping[str, Any] = getattr(handler, "__dict__", {})
+    return own
+
+
+@lru_cache(maxsize=256)
+def _manner_of(kind: type, content: Content, *, is_raising: bool) -> Manner:
+    # A fresh object for every request is an ordinary pattern: its class is asked once.
+    manner = Manner.by_default(kind, content=content)
+    return manner._replace(on_error="raise") if is_raising else manner
 
 
 def _manners(policy: Policy) -> dict[str, Any]:

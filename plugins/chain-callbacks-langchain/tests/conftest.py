@@ -9,6 +9,7 @@ import pytest
 
 import chain_callbacks.auto  # noqa: F401  As a program does; LangChain is imported after it.
 from chain_callbacks import register, reload
+from chain_callbacks.dispatch.context import surroundings
 from chain_callbacks.testing import RecordingHandler
 
 
@@ -19,6 +20,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         monkeypatch.delenv(name)
     yield
     reload()
+    # What other tests count is not to include a host that has gone by.
+    surroundings.finders = ()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from ..events import EventSpec
@@ -36,10 +35,9 @@ class _Conversions:
 conversions: Final = _Conversions()
 
 
-@lru_cache(maxsize=4096)
-def package_of(kind: type) -> str | None:
-    """Return the package that handlers of a class were written for; None for one of our own."""
-    for cls in kind.__mro__:
+def package_of(handler: object) -> str | None:
+    """Return the package that *handler* was written for; None for one of our own."""
+    for cls in type(handler).__mro__:
         if cls.__module__ in BASES:
             return BASES[cls.__module__]
     return None
@@ -47,7 +45,7 @@ def package_of(kind: type) -> str | None:
 
 def conversion_for(handler: object) -> Conversion | None:
     """Return how events are put into the types that *handler* knows; None where they are left."""
-    package = package_of(type(handler))
+    package = package_of(handler)
     if package is None:
         return None
     if package not in conversions.known:

@@ -14,7 +14,7 @@ from .delivery.failures import count
 from .delivery.process import watch
 from .delivery.queued import Channel, channel_of, overrides
 from .options import options
-from .sinks import Tell, build, build_record_sink, check
+from .sinks import Tell, check, tells_of
 from .views import view_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ class Listener:
         self.content: Content = content
         self.counters = counters_of(name or type(handler).__qualname__)
         # The plain case is recognised by identity: its routes are chosen without a question.
-        hearing = Hearing.of(operator, policy)
-        self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
+        self.hearing = EVERYTHING
+        if not UNSTATED == operator == policy:
+            hearing = Hearing.of(operator, policy)
+            self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
         manner = Manner.of(handler, operator, policy, content=content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
@@ -122,8 +124,9 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
         sink.counters = _UNCOUNTED
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
-    if manner.delivery == "inline" and overrides(listener.handler, "deliver"):
-        sink.tell = _delivering(listener.channel, sink)
+    channel = listener.channel
+    if channel and manner.delivery == "inline" and overrides(listener.handler, "deliver"):
+        sink.tell = _delivering(channel, sink)
     if manner.on_error == "detach":
         sink.tell = _unless_detached(sink)
     return sink
@@ -152,20 +155,18 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
     return tell_later
 
 
-def _delivering(channel: Channel | None, sink: Sink) -> Tell:
+def _delivering(channel: Channel, sink: Sink) -> Tell:
     tell = sink.tell
 
     async def atell_and_deliver(
         run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
         await tell(run, arguments, keywords)
-        if channel is not None:
-            channel.deliver_here()
+        channel.deliver_here()
 
     def tell_and_deliver(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         result = tell(run, arguments, keywords)
-        if channel is not None:
-            channel.deliver_here()
+        channel.deliver_here()
         return result
 
     return atell_and_deliver if sink.is_async else tell_and_deliver
@@ -223,11 +224,8 @@ class Routes(dict[EventSpec[...], Route]):
         for listener in self.listeners:
             if listener.hearing.only.errors and not spec.is_failure:
                 continue
-            for builder in (build, build_record_sink):
-                built = builder(listener.handler, spec)
-                if built is not None:
-                    tell, is_async = built
-                    yield _sink(listener, spec, tell, is_async=is_async)
+            for tell, is_async in tells_of(listener.handler, spec):
+                yield _sink(listener, spec, tell, is_async=is_async)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import CallbackManager, Limits
-from ..dispatch.routes import Routes
+from ..dispatch.routes import Listener, Routes
 from ..dispatch.runs import Run
-from ..errors import BrokenPluginError, ConfigurationErrors
+from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
+from ..policies import Local, WithPolicy
 from . import converting  # noqa: F401  It tells dispatch where conversions are found.
 from .fold import Folded, fold
 from .operator import operator
 from .root import root, root_manager, warn
-from .sources import RUNTIME, Attachments, Layered, items_of, key_of
+from .slots import Origin
+from .sources import RUNTIME, Attachments, Layered, items_of, key_of, refuse
 
 _MOST_FOLDS: Final = 64
 """How many lists are remembered for each base; a fresh handler a request fills it with garbage."""
@@ -171,7 +174,36 @@ def _folded(manager: CallbackManager, layers: list[Attachments], runtime: Any) -
     return _over(manager, known.folded)
 
 
+def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:
+    """Return *base* with handler objects at its end; None where it takes a fold to know.
+
+    A fresh handler for every request is an ordinary pattern, and this a tenth of what a fold takes.
+    """
+    word = operator()
+    known = {id(each.handler) for each in base.listeners}
+    if word.require or word.plugins or len({*map(id, handlers)} - known) < len(handlers):
+        return None
+    listeners = list(base.listeners)
+    for position, handler in enumerate(handlers):
+        if isinstance(handler, _NO_OBJECTS):
+            return None
+        source = f"{RUNTIME}[{position}]"
+        refuse(handler, source)
+        origin = Origin(type(handler).__qualname__, source)
+        listeners.append(Listener(id(handler), handler, source=origin))
+    routes = Routes(listeners)
+    return Folded(routes, routes, (), ())
+
+
+_NO_OBJECTS: Final = (str, CallbackManager, Local, WithPolicy)
+
+
 def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
+    if kept and not layers and isinstance(kept, tuple):
+        with contextlib.suppress(InvalidPolicyError):  # The fold says it in its own way.
+            appended = _appended(base, kept)
+            if appended is not None:
+                return appended
     items = [item for layer in layers for item in layer.items]
     items.extend(items_of(kept, RUNTIME))
     folded = fold(base, items)

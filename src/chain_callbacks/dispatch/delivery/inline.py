@@ -59,7 +59,7 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
         for sink in route:
             began = slowness.clock() if is_on_loop else 0.0
             try:
-                result = sink.tell(run, arguments, keywords)
+                result: Any = sink.tell(run, arguments, keywords)
                 # A lambda or a partial may return a coroutine without being marked as one. Asking
                 # what a handler returned for anything may raise, too.
                 is_awaited = result is not None and isawaitable(result)
@@ -132,7 +132,7 @@ def _telling(
     for sink in route:
         began = slowness.clock() if is_on_loop else 0.0
         try:
-            result = sink.tell(run, arguments, keywords)
+            result: Any = sink.tell(run, arguments, keywords)
             is_awaited = result is not None and isawaitable(result)
         except BaseException as error:
             leaving = note(sink, run, error, leaving)

@@ -257,8 +257,9 @@ class Channel:
 
     def _send(self, now: float) -> float | None:
         handler: Any = self.handler
+        seconds: float | None
         try:
-            seconds = handler.deliver()
+            seconds: float | None = handler.deliver()
             if seconds is not None:
                 seconds = min(max(SHORTEST_REST, float(seconds)), LONGEST_REST)
         except BaseException as error:

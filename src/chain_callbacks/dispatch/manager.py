@@ -11,6 +11,7 @@ from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
+from .options import options
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
 from .sinks import events_of
@@ -170,6 +171,8 @@ class CallbackManager:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        # Without names nothing else asks: what the operator has masked is masked here, too.
+        options.load()
         # One object is one listener, however often it is in the list.
         stated: dict[int, Listener] = {}
         for each in handlers:

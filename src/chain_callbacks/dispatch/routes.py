@@ -70,7 +70,7 @@ class Listener:
         manner = Manner.of(handler, operator, policy, content=content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
-        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver"):
+        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver", "after_fork"):
             self.channel = channel_of(handler, self.counters, self.manner)
         watch()
 
@@ -146,6 +146,10 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
         try:
             view = view_of(run, spec, arguments, keywords, content, is_kept=True)
             size = _FACTS_SIZE if content == "none" else view.size
+            if size > manner.queue_bytes:
+                # More than the queue may hold of all events together: what it says without content.
+                view = view_of(run, spec, arguments, keywords, "none", is_kept=True)
+                size = min(_FACTS_SIZE, manner.queue_bytes)
         except Exception as error:
             # The payload's own code raised. Who called this counts for nobody.
             count(sink, run, error)

@@ -6,10 +6,13 @@ import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery import ending
 from ..dispatch.delivery.portal import portal
+from ..dispatch.delivery.process import spare
+from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
@@ -182,6 +185,8 @@ def live(key: Key, *, source: str) -> Live:
     # Of two threads that made one at the same time, both go on with the first.
     found = _live.setdefault(key, made)
     if found is made:
+        if callable(getattr(made.handler, "close", None)) and not options.is_inline:
+            spare.ready()
         plugins.call_hook(
             "chain_callbacks_handler_created",
             name=str(key),
@@ -264,18 +269,28 @@ def reset() -> None:
 
 def close_all() -> None:
     """Close the handlers that a name made, and forget them."""
-    closing = [found for _, found in sorted(_live.items())]
-    keys = [str(key) for key in sorted(_live)]
+    for _, close in closing():
+        close()
+
+
+def closing() -> list[tuple[str, Callable[[], None]]]:
+    """Forget the handlers that a name made; return how to close each that can be, by name."""
+    found = [
+        (str(key), getattr(each.handler, "close", None)) for key, each in sorted(_live.items())
+    ]
     _live.clear()
-    for name, found in zip(keys, closing, strict=True):
-        close = getattr(found.handler, "close", None)
-        if callable(close):
-            try:
-                closed = close()
-                if inspect.isawaitable(closed):
-                    portal.run(closed)
-            except Exception as error:
-                log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+    return [(name, partial(_close, name, close)) for name, close in found if callable(close)]
 
 
-ending.closers.append(close_all)
+def _close(name: str, close: Callable[[], Any]) -> None:
+    try:
+        closed = close()
+        if inspect.isawaitable(closed):
+            portal.run(closed)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+
+
+ending.closers.append(closing)

@@ -34,6 +34,10 @@ class Counters:
             self.dropped += dropped
             return self.failed
 
+    def is_held_here(self) -> bool:
+        """Tell whether this thread has interrupted itself while it was counting."""
+        return self.lock._is_owned()  # type: ignore[attr-defined, no-any-return]
+
 
 HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether ``counters.delivered += 1`` is exact: no thread is switched in the middle of it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Generator, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..context import QUIET, current, leave
 from ..sinks import NO_KEYWORDS
@@ -59,7 +59,7 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
         for sink in route:
             began = slowness.clock() if is_on_loop else 0.0
             try:
-                result: Any = sink.tell(run, arguments, keywords)
+                result = sink.tell(run, arguments, keywords)
                 # A lambda or a partial may return a coroutine without being marked as one. Asking
                 # what a handler returned for anything may raise, too.
                 is_awaited = result is not None and isawaitable(result)
@@ -67,7 +67,8 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
                 leaving = note(sink, run, error, leaving)
             else:
                 if is_awaited:
-                    unawaited = [*(unawaited or ()), (sink, result)]
+                    waiting = (sink, cast("Awaitable[Any]", result))
+                    unawaited = [*(unawaited or ()), waiting]
                 elif HAS_GIL:
                     sink.counters.delivered += 1
                 else:
@@ -132,7 +133,7 @@ def _telling(
     for sink in route:
         began = slowness.clock() if is_on_loop else 0.0
         try:
-            result: Any = sink.tell(run, arguments, keywords)
+            result = sink.tell(run, arguments, keywords)
             is_awaited = result is not None and isawaitable(result)
         except BaseException as error:
             leaving = note(sink, run, error, leaving)
@@ -142,7 +143,7 @@ def _telling(
                 slowness.warn(sink, slowness.clock() - began)
         try:
             if is_awaited:
-                yield result
+                yield cast("Awaitable[Any]", result)
             sink.counters.add(delivered=1)
         except GeneratorExit:
             raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
@@ -21,12 +20,13 @@ from weakref import WeakValueDictionary
 from ...handler import BaseCallbackHandler
 from ...policies import Manner
 from ..context import QUIET, current
+from ..options import options
 from ..views import View
 from .backlog import Backlog, Breaker
 from .counters import Counters
 from .failures import count, count_elsewhere
 from .portal import portal
-from .process import watch
+from .process import call_in_thread, is_over, spare, start, watch
 
 if TYPE_CHECKING:
     from ..routes import Sink
@@ -119,6 +119,9 @@ class Channel:
             self._wake()
         if dropped:
             self._dropped(dropped)
+        if is_over():
+            for send in at_once:
+                send(self)
 
     def _wake(self) -> None:
         if not self._is_busy:
@@ -146,9 +149,7 @@ class Channel:
             target=_work, args=(reference, bell), name=f"chain-callbacks-{self.name}", daemon=True
         )
         self._worker = worker
-        try:
-            worker.start()
-        except RuntimeError:
+        if not start(worker):
             self._worker = None
 
     def _dropped(self, dropped: int) -> None:
@@ -179,6 +180,12 @@ class Channel:
 
         *deadline* is a time of ``time.monotonic``.
         """
+        if self.is_held_here():
+            # A signal's handler asks, on top of what it interrupted: the worker waits for that.
+            request = Flush(self._backlog.last(), deadline)
+            request.is_given_up = True
+            request.done.set()
+            return request
         with self._lock:
             is_told = self._worker is not None or self.limits.delivery == "inline"
             is_needed = self.pending or (is_told and (self._delivers or self._flushes))
@@ -186,12 +193,21 @@ class Channel:
             if is_inside or not is_needed:
                 return None  # It would wait for itself.
             request = Flush(self._backlog.last(), deadline)
+            # Whoever asked before has gone where its time is over: a stuck handler gathers none.
+            now = time.monotonic()
+            self._requests = [each for each in self._requests if each.deadline > now]
             self._requests.append(request)
-            self._wake()
+            is_alone = options.is_inline and self._worker is None
+            if not is_alone:
+                self._wake()
             worker = self._worker
-        if worker is None:
-            self.work()  # The interpreter starts no more threads.
+        if is_alone or (worker is None and not call_in_thread(self.work, self.name)):
+            self.work()  # Nothing is to be done in threads, or the interpreter starts no more.
         return request
+
+    def is_held_here(self) -> bool:
+        """Tell whether this thread has interrupted itself in here, where the worker needs to be."""
+        return self._room._is_owned() or self.counters.is_held_here()  # type: ignore[attr-defined]
 
     def work(self) -> float | None:
         """Do what there is to do; return the seconds until there is more, None if nothing is held.
@@ -259,7 +275,7 @@ class Channel:
         handler: Any = self.handler
         seconds: float | None
         try:
-            seconds: float | None = handler.deliver()
+            seconds = handler.deliver()
             if seconds is not None:
                 seconds = min(max(SHORTEST_REST, float(seconds)), LONGEST_REST)
         except BaseException as error:
@@ -343,6 +359,13 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
 _lock = threading.RLock()
 _channels: Final[WeakValueDictionary[int, Channel]] = WeakValueDictionary()
 _busy: Final[set[Channel]] = set()
+_holding: Final[dict[Channel, None]] = {}
+
+HELD: Final = 64
+"""Handlers that may hold something back, and are remembered though nobody listens any more."""
+
+at_once: Final[list[Callable[[Channel], Any]]] = []
+"""What sends what was put on a queue after the end of the process; `ending` puts it here."""
 
 
 def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
@@ -355,11 +378,29 @@ def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
         if channel is None:
             # It holds the handler, so that no other one gets this id.
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
-            if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
-                channel.start()  # At the end, when it is flushed, this version starts no thread.
+            if not options.is_inline:
+                spare.ready()
         elif manner.delivery == "queued" and manner != channel.limits:
             channel.limit(manner)
-        return channel
+    if overrides(handler, "flush", "after_fork"):
+        _remember(channel)
+    return channel
+
+
+def _remember(channel: Channel) -> None:
+    """Hold the channel of a handler that is to be flushed, or told of a fork, later.
+
+    The chain that it was passed to may be gone by then. Of handlers that are made for one request
+    each, an older one sends what it holds and is let go.
+    """
+    with _lock:
+        _holding.pop(channel, None)
+        _holding[channel] = None
+        oldest = next(iter(_holding)) if len(_holding) > HELD else None
+        if oldest is not None:
+            del _holding[oldest]
+    if oldest is not None:
+        oldest.request_flush(time.monotonic() + options.exit_timeout)
 
 
 def channels() -> list[Channel]:

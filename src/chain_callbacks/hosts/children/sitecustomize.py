@@ -16,7 +16,7 @@ def _chain():
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != _folder]  # noqa: PTH100
     sys.modules.pop("sitecustomize", None)
     try:
-        import sitecustomize  # noqa: F401
+        import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         if getattr(error, "name", "sitecustomize") != "sitecustomize":
             raise

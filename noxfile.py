@@ -17,10 +17,16 @@ PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.
 def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
     """Install the core and *plugins* from the tree, with the tools of a dependency group.
 
-    Both are named by path, in one command, so that pip never looks for ours on an index.
+    Both are named by path, in one command, so that pip never looks for ours on an index. What the
+    tests of a plugin need besides, its own group says.
     """
     paths = [f"./plugins/{plugin}" for plugin in plugins]
-    session.install(".[test]", *paths, *nox.project.dependency_groups(PROJECT, group))
+    tools = [*nox.project.dependency_groups(PROJECT, group)]
+    for plugin in plugins:
+        project = nox.project.load_toml(f"plugins/{plugin}/pyproject.toml")
+        if "tests" in project.get("dependency-groups", {}):
+            tools += nox.project.dependency_groups(project, "tests")
+    session.install(".[test]", *paths, *tools)
 
 
 def run_tests(session: nox.Session) -> None:
@@ -50,6 +56,46 @@ def plugin(session: nox.Session, name: str) -> None:
     """Run the tests of one plugin, alone with the core."""
     install(session, name)
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+
+
+LANGCHAINS = {
+    # What langgraph 1.0 takes is newer than it can be used with, unless it is held.
+    "oldest": ("langchain-core==1.0.0", "langgraph==1.0.0", "langgraph-prebuilt==1.0.1"),
+    "newest": ("langchain-core>=1,<2", "langgraph>=1,<2"),
+}
+
+
+@nox.session
+@nox.parametrize("versions", [nox.param(name, id=name) for name in LANGCHAINS])
+def langchain(session: nox.Session, versions: str) -> None:
+    """Run the tests of the bridge with the oldest LangChain that it supports, and the newest."""
+    install(session, "chain-callbacks-langchain")
+    session.install("--upgrade", *LANGCHAINS[versions])
+    session.run("pytest", "plugins/chain-callbacks-langchain/tests", *session.posargs)
+
+
+VENDORS = {
+    # What LangChain's handlers on the market need; each imports `langchain` or its core.
+    "langfuse": ("langfuse>=3", "langchain>=1,<2"),
+    "mlflow": ("mlflow>=3", "langchain>=1,<2"),
+    "openinference": ("openinference-instrumentation-langchain", "opentelemetry-sdk"),
+}
+
+
+@nox.session
+@nox.parametrize("vendor", [nox.param(name, id=name) for name in VENDORS])
+def vendors(session: nox.Session, vendor: str) -> None:
+    """Drive a handler of somebody else's by a native chain, in an environment of its own."""
+    folder = "plugins/chain-callbacks-langchain"
+    session.install(".[test]", f"./{folder}", *VENDORS[vendor])
+    session.run(
+        "pytest",
+        # Their own warnings are theirs.
+        *("-W", "default"),
+        f"{folder}/vendors/test_{vendor}.py",
+        *session.posargs,
+        env={"PYTHONPATH": f"{folder}/vendors"},
+    )
 
 
 @nox.session

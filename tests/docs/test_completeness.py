@@ -38,7 +38,13 @@ def undocumented(names: list[str], page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["chain_callbacks", "chain_callbacks.runnables", "chain_callbacks.testing"]
+    "module",
+    [
+        "chain_callbacks",
+        "chain_callbacks.hosts",
+        "chain_callbacks.runnables",
+        "chain_callbacks.testing",
+    ],
 )
 def test_public_names_are_on_their_page(module):
     """Whatever a module offers is explained; whatever is not explained is not offered."""

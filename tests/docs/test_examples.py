@@ -265,7 +265,8 @@ def test_plugins_of_a_page_pack_the_module_they_point_to(page):
                     .get("only-include", ())
                 ),
             }
-            values = data["project"]["entry-points"]["chain_callbacks"].values()
+            groups = data["project"]["entry-points"]
+            values = [value for points in groups.values() for value in points.values()]
 
             assert {value.partition(":")[0] for value in values} <= packed
 

@@ -5,7 +5,7 @@ keys may be added, none goes within a major version::
 
     {"healthy": false,                  # whether the exit code is 0
      "findings": [{
-        "subject": "slack",             # the handler's name, or a variable's
+        "subject": "slack",             # the handler's name, a variable's, or a host's
         "status": "problem",            # ok, note, warning, problem
         "cause": "not installed",
         "remedy": "pip install chain-callbacks-slack",   # empty where nothing is to be done
@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
+from ..hosts.activation import findings as host_findings
 from ..resolution.diagnosis import Finding, diagnose, worst
 from ..text import aligned, one_line
 from .output import bold, dim, say, say_data
@@ -34,7 +35,7 @@ _MARKS: Final = {"ok": "ok", "note": "-", "warning": "warning", "problem": "PROB
 
 def run(arguments: Namespace) -> int:
     """Print what there is to say of the configuration; return 1 if something does not work."""
-    findings = diagnose(timeout=arguments.timeout)
+    findings = [*diagnose(timeout=arguments.timeout), *host_findings()]
     is_healthy = worst(findings) != "problem"
     if arguments.json:
         say_data({"healthy": is_healthy, "findings": [asdict(each) for each in findings]})

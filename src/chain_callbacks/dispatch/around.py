@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .context import Attached, current
+from .context import Attached, here
 from .manager import NOBODY, CallbackManager
 from .runs import Run
 
@@ -24,4 +24,4 @@ def manager_of(scope: Any) -> CallbackManager | None:
 
 def manager_around() -> CallbackManager:
     """Return the manager of the scope that the calling code is in; NOBODY where there is none."""
-    return manager_of(current.get()) or NOBODY
+    return manager_of(here()) or NOBODY

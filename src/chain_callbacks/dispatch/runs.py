@@ -31,6 +31,18 @@ Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
 
 NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
 _CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+
+
+class _Interruptions:
+    """The exceptions by which a host pauses a run, or leaves it on purpose: no failure."""
+
+    __slots__ = ("kinds",)
+
+    def __init__(self) -> None:
+        self.kinds: tuple[type[BaseException], ...] = ()
+
+
+interruptions: Final = _Interruptions()
 _STAMP: Final = "__chain_callbacks__"
 
 
@@ -110,6 +122,7 @@ class Run:
     origin: tuple[str, ...] = ()
     views: Views | None = None
     labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
+    converted: Any = None
     _ended_at = 0.0
     _child: CallbackManager | None = None
     _root: Run | None = None
@@ -342,7 +355,11 @@ class Run:
         return self.end_route if spec is None else self.routes[spec]
 
     def _finish_with(self, error: BaseException) -> Route | None:
-        status: Status = "cancelled" if isinstance(error, _CANCELLED) else "error"
+        status: Status = "error"
+        if isinstance(error, _CANCELLED):
+            status = "cancelled"
+        elif isinstance(error, interruptions.kinds):
+            status = "interrupted"
         spec = self.kind.error
         route = self.finish(status, spec if status == "error" else spec.unless_failed)
         if route is not None:

@@ -21,6 +21,7 @@ from ..events import (
     on_llm_start,
 )
 from ..policies import vars_of
+from .foreign import converting, package_of
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -153,7 +154,7 @@ def _recipe(handler: object, spec: EventSpec[...]) -> _Recipe:
         return _Recipe(None, is_async=False)
     shape = _shape_of(handler, method, spec)
     plain = None if getattr(method, "__self__", None) is not handler else shape.plain(spec)
-    if plain is None:
+    if plain is None or package_of(handler) is not None:
         return _Recipe(None, is_async=False, is_unusual=True)
     return _Recipe(plain, inspect.iscoroutinefunction(method))
 
@@ -171,7 +172,7 @@ def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
         return None
     method = method_of(handler, spec.name)
     if method is not None:
-        tell = _tell(handler, method, spec)
+        tell = converting(handler, spec, _tell(handler, method, spec))
         if spec.name == on_chat_model_start.name:
             # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
             tell = _or_as_text(
@@ -221,7 +222,7 @@ def _told_as_text(handler: object) -> Tell | None:
     method = method_of(handler, on_llm_start.name)
     if method is None:
         return None
-    told = _tell(handler, method, on_llm_start)
+    told = converting(handler, on_llm_start, _tell(handler, method, on_llm_start))
 
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         serialized, batches = arguments

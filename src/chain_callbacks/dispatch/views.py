@@ -29,6 +29,7 @@ class RunView:
 
     __slots__ = (
         "content",
+        "converted",
         "depth",
         "detached",
         "duration",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ..dispatch.around import manager_of
-from ..dispatch.context import Quiet, current
+from ..dispatch.context import Quiet, here
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..errors import (
@@ -143,7 +143,7 @@ class _Traced:
 
 def _trace(own: Attachments | None, runtime: Any) -> _Traced:
     """Fold everything at once, from nothing where no run is around: each entry has a row."""
-    scope, attached, runtime, bound = unwrapped(current.get(), runtime)
+    scope, attached, runtime, bound = unwrapped(here(), runtime)
     items: list[Item] = []
     rows: list[Row] = []
     problems: list[tuple[ChainCallbacksError, bool]] = []

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.around import manager_of
-from ..dispatch.context import Attached, Quiet, current
+from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import CallbackManager, Limits
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.runs import Run
 from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
 from ..policies import Local, WithPolicy
+from . import converting  # noqa: F401  It tells dispatch where conversions are found.
 from .fold import Folded, fold
 from .operator import operator
 from .root import root, root_manager, warn
@@ -32,7 +33,8 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
-    scope = current.get()
+    # Without a host that has a context of its own, the variable says it all.
+    scope = here() if surroundings.finders else current.get()
     runtime = None
     is_plain = own is None
     if config:
@@ -57,6 +59,15 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
             known: CallbackManager = found.manager
             return None if known.is_silent else known
     return _enter(scope, own, runtime, config)
+
+
+def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
+    """Return the manager for what starts in *scope*, with *callbacks* added, as ``enter`` does.
+
+    Raises:
+        ChainCallbacksError: A name or an object cannot be used; nothing has run then.
+    """
+    return _enter(scope, None, callbacks, None)
 
 
 def _enter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..dispatch.around import manager_around
-from ..dispatch.context import Attached, current
+from ..dispatch.context import Attached, current, here
 from ..dispatch.manager import CallbackManager
 from .resolver import enter
 from .sources import Attachments
@@ -34,7 +34,7 @@ class attached:  # noqa: N801  It is used as a function.
         self._attachments = Attachments(callbacks, "attached()")
 
     def __enter__(self) -> None:
-        scope = Attached(current.get(), self._attachments)
+        scope = Attached(here(), self._attachments, current.get())
         token = current.set(scope)
         try:
             enter(None, None)
@@ -46,4 +46,4 @@ class attached:  # noqa: N801  It is used as a function.
         # No token is kept: one object may be entered by many threads and tasks at once.
         scope = current.get()
         if isinstance(scope, Attached) and scope.entries is self._attachments:
-            current.set(scope.around)
+            current.set(scope.before)

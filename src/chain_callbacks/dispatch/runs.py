@@ -501,10 +501,9 @@ _ON_MOST_RUNS: Final = (
     *("parent", "routes", "start_route", "end_route", "parent_id", "id"),
     *("started_at", "_began_at", "_token", "_ended_at", "status", "_child", "views", "labels"),
 )
-_first = Run.__new__(Run)
-for _name in _ON_MOST_RUNS:
-    setattr(_first, _name, None)
-del _first, _name
+_first: Final = Run.__new__(Run)
+for _each in _ON_MOST_RUNS:
+    setattr(_first, _each, None)
 
 
 class AsyncRun:

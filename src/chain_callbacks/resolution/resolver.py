@@ -67,6 +67,9 @@ def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
+    if callbacks is None and (scope is None or isinstance(scope, Run)):
+        manager = root_manager() if scope is None else scope.child
+        return None if manager.is_silent else manager
     return _enter(scope, None, callbacks, None)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
@@ -17,7 +17,7 @@ from ..events import EventSpec, RunKind, RunType
 from ..handler import Content
 from .context import current, leave
 from .delivery import inline
-from .identity import source
+from .identity import moment, source
 from .sinks import NO_KEYWORDS
 
 if TYPE_CHECKING:
@@ -208,9 +208,7 @@ class Run:
     @property
     def started(self) -> datetime | None:
         """When the run started, in UTC; None before."""
-        if self.started_at is None:
-            return None
-        return datetime.fromtimestamp(self.started_at / 1e9, UTC)
+        return moment(self.started_at)
 
     @property
     def duration(self) -> float | None:

@@ -54,7 +54,7 @@ LIMITS: Final = {
     "1 handler, async": Costs(               32,  31,   909,  1,  3,  0),
     "start and end on a manager": Costs(     22,  19,   630,  1,  2,  0),
     "10 tokens, no handler": Costs(          94,  29, 1_879,  1,  0,  0),
-    "10 tokens, 1 handler": Costs(          247, 145, 5_082,  1, 21,  0),
+    "10 tokens, 1 handler": Costs(          185, 124, 4_182,  1, 21,  0),
 }  # fmt: skip
 
 BYTES_OF_A_LIVE_RUN: Final = 512

@@ -50,21 +50,28 @@ def run(code: str) -> str:
 
 
 def test_loading_and_making_it_touches_nothing() -> None:
-    """OpenTelemetry, threads, logging and warnings: all as they were before."""
+    """Threads, logging, OpenTelemetry's providers and its context: all as they were before.
+
+    The SDK is imported where a handler is made, and adds a filter of warnings of its own.
+    """
     code = """
-import logging, sys, threading, warnings
+import logging, sys, threading
 import chain_callbacks, chain_callbacks.handlers.run_state
 def state():
     root, own = logging.getLogger(), logging.getLogger("chain_callbacks")
     loggers = [(each.level, each.handlers, each.propagate) for each in (root, own)]
-    return loggers, threading.enumerate(), [*warnings.filters]
+    return loggers, threading.enumerate()
 before = state()
 import chain_callbacks_otel as plugin
+print([name for name in sys.modules if name.startswith(("opentelemetry", "pydantic"))])
 plugin.OtelHandler()
 assert before == state()
-print([name for name in sys.modules if name.startswith(("opentelemetry", "pydantic"))])
+from opentelemetry import context, metrics, trace
+print(type(trace.get_tracer_provider()).__name__, type(metrics.get_meter_provider()).__name__)
+print(type(context._RUNTIME_CONTEXT).__name__)
 """
-    assert "[]\n" == run(code)
+    providers = "ProxyTracerProvider _ProxyMeterProvider"
+    assert f"[]\n{providers}\nContextVarsRuntimeContext\n" == run(code)
 
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")

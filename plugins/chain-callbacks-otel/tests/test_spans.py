@@ -345,6 +345,21 @@ def test_call_that_another_instrumentation_reports_is_reported_once(
     assert "resp-1" == exported.attributes("chat")["gen_ai.response.id"]
 
 
+def test_model_that_asks_another_has_both_spans(
+    exported: Any, otel: Any, recorder: RecordingHandler, same_runs: Any
+) -> None:
+    """Two runs of ours are two spans, also where the one is inside of the other."""
+    inner = FakeListChatModel(["yes"])
+
+    class Router(FakeListChatModel):
+        def _generate(self, messages: Any, **kwargs: Any) -> Any:
+            return inner.invoke(messages)
+
+    Router(["unused"]).invoke("x", {"callbacks": [otel, recorder]})
+    assert "chat\n  chat" == exported.tree()
+    same_runs(exported, recorder)
+
+
 def test_openinference_is_told_on_the_same_spans(exported: Any, openinference: Any) -> None:
     """A second set of names for the same facts, and content where it is shown."""
     call_model(policy(openinference, content="full"), session_id="s-1")

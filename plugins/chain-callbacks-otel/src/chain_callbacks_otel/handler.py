@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -31,6 +32,11 @@ class OtelHandler(RunStateHandler["Spanned"]):
     content = "none"
 
     def __init__(self, settings: OtelSettings | None = None) -> None:
+        # Here and not at the first event, which would hold up an event loop by the time it takes.
+        self._sdk, self._current, self._tracings = (
+            import_module(f".{name}", __package__) for name in ("sdk", "current", "tracing")
+        )
+        self._sdk.prepare()
         self._conventions = ("genai",) if settings is None else settings.conventions
         self._telemetry: Telemetry | None = None
         self._tracing: Tracing | None = None
@@ -85,29 +91,22 @@ class OtelHandler(RunStateHandler["Spanned"]):
         """Let the spans of this handler be current no more; the SDK goes on."""
         super().close()
         if self._tracing is not None:
-            from .current import forget
-
-            forget(self)
+            self._current.forget(self)
 
     def after_fork(self) -> None:
         """Forget, in a child process, the runs of its parent; the SDK forgets its queue."""
         super().after_fork()
         if self._tracing is not None:
-            from . import current, sdk
-
             self._tracing.after_fork()
-            current.after_fork()
-            sdk.after_fork()
+            self._current.after_fork()
+            self._sdk.after_fork()
 
     def _begun(self) -> Tracing:
         if self._tracing is None:
-            # With the first run: OpenTelemetry takes a tenth of a second to import.
-            from .current import look_through
-            from .sdk import telemetry
-            from .tracing import Tracing
-
-            self._telemetry = telemetry()
-            has_openinference = "openinference" in self._conventions
-            self._tracing = Tracing(self._telemetry, has_openinference=has_openinference)
-            look_through(self)
+            # With the first run: by then the program has set up what it wants to.
+            self._telemetry = self._sdk.telemetry()
+            self._tracing = self._tracings.Tracing(
+                self._telemetry, has_openinference="openinference" in self._conventions
+            )
+            self._current.look_through(self)
         return self._tracing

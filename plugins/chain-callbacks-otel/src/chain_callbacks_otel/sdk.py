@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import _logs, metrics, trace
@@ -114,7 +116,7 @@ def telemetry() -> Telemetry:
     if _found:
         return _found[0]
     # What is imported for it is imported here: an import under a lock of ours could wait for ever.
-    plan = None if _is_set_up() else _plan()
+    plan = None if _is_set_up() else _plan_or_none()
     with _lock:
         if not _found:
             _found.append(Telemetry() if plan is None or _is_set_up() else _set_up(plan))
@@ -147,18 +149,22 @@ class _Plan(NamedTuple):
     id_generator: Any
 
 
-def _plan() -> _Plan | None:
+def prepare() -> None:
+    """Import what setting an SDK up will need, and set nothing up."""
+    if not (_found or os.environ.get(OTEL_CONFIG_FILE) or _is_set_up()):
+        with contextlib.suppress(Exception):  # It is said where it is needed.
+            plan = _plan()
+            if _HTTP in {*plan.spans, *plan.readers, *plan.logs}:
+                # Imported by the exporters when they are made, and half of all the time it takes.
+                import_module("requests")
+
+
+def _plan_or_none() -> _Plan | None:
     try:
         if os.environ.get(OTEL_CONFIG_FILE):
             standard._OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
             return None  # From here on it is as if the application had done it.
-        exporters = standard._import_exporters(
-            _exporters("traces"), _exporters("metrics"), _exporters("logs", otherwise=None)
-        )
-        sampler = standard._import_sampler(standard._get_sampler())
-        return _Plan(
-            *exporters, sampler, standard._import_id_generator(standard._get_id_generator())
-        )
+        return _plan()
     except Exception as error:
         log.warning(
             "The otel handler exports nothing: what OTEL_* asks for could not be set up: %s. The "
@@ -166,6 +172,17 @@ def _plan() -> _Plan | None:
             error,
         )
         return None
+
+
+def _plan() -> _Plan:
+    exporters = standard._import_exporters(
+        _exporters("traces"), _exporters("metrics"), _exporters("logs", otherwise=None)
+    )
+    return _Plan(
+        *exporters,
+        standard._import_sampler(standard._get_sampler()),
+        standard._import_id_generator(standard._get_id_generator()),
+    )
 
 
 def _set_up(plan: _Plan) -> Telemetry:

@@ -491,6 +491,29 @@ class Run:
     aon_embeddings_error = atells(events.on_embeddings_error)
 
 
+class PastRun(Run):
+    """A run that was over before it is told of.
+
+    Args:
+        times: When it began and when it ended, in nanoseconds since 1970.
+    """
+
+    def __init__(self, *arguments: Any, times: tuple[int, int], **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._times = times
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start to the end, however long it takes to tell of them."""
+        began, ended = self._times
+        return max(0, ended - began) / 1e9
+
+    def begin(self) -> Route:
+        """Return who is to be told of its start."""
+        self.started_at = self._times[0]
+        return self.start_route
+
+
 class AsyncRun:
     """A run as an asynchronous function takes it: LangChain's method names, to be awaited.
 

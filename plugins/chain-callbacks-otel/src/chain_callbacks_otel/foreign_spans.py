@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
-
 from chain_callbacks.runnables import AIMessage, Document, UsageMetadata
 from chain_callbacks.runnables.outputs import ChatGeneration, Generation, LLMResult
 

@@ -94,7 +94,6 @@ class Run:
     Inside, it is the current run: what runs there is nested in it.
 
     Attributes:
-        depth: 0 for a root.
         name, run_type, tags, metadata: As they were given; never changed.
         status: None until the run ended.
         error_id: One for one exception object on its way up the tree; None without an error.
@@ -107,7 +106,6 @@ class Run:
     # Each has an attribute's annotation here, since a run and its parent are of one class.
     manager: CallbackManager
     parent: Run | None
-    depth: int
     name: str
     run_type: RunType
     tags: tuple[str, ...]
@@ -125,7 +123,6 @@ class Run:
     converted: Any = None
     _ended_at = 0.0
     _child: CallbackManager | None = None
-    _root: Run | None = None
     _token: Token[Any] | None = None
     _told: frozenset[Hashable] = frozenset()
 
@@ -152,10 +149,8 @@ class Run:
         self._id_path = id_path
         self._is_open = True
         self.parent = parent = manager.parent
-        self.depth = 0 if parent is None else parent.depth + 1
         routes = manager.here
         if parent is not None:
-            self._root = parent._root or parent
             self._told = parent._told
         if routes.is_filtered:
             routes, self._told = routes.select(self.run_type, self.tags, self._told)
@@ -183,15 +178,22 @@ class Run:
         """The id of the run around this one; None for a root."""
         return None if self.parent is None else self.parent.id
 
-    @cached_property
+    @property
+    def depth(self) -> int:
+        """How many runs are around this one: 0 for a root."""
+        return self.manager.depth
+
+    @property
     def root_id(self) -> UUID:
         """The id of the topmost run."""
-        return self.id if self._root is None else self._root.id
+        root = self.manager.root
+        return self.id if root is None else root.id
 
     @cached_property
     def detached(self) -> set[int]:
         """The handlers, by ``id()``, that failed in this tree and hear no more of it."""
-        return set() if self._root is None else self._root.detached
+        root = self.manager.root
+        return set() if root is None else root.detached
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -334,6 +336,7 @@ class Run:
         """Let the time of this run begin; return who is to be told of its start."""
         self.started_at = source.wall()
         self._began_at = source.monotonic()
+        self.payload = ()  # Who is told of it has it by now: a run may go on for long.
         return self.start_route
 
     def serialized(self) -> dict[str, Any]:
@@ -489,6 +492,19 @@ class Run:
     aon_retriever_error = atells(events.on_retriever_error)
     aon_embeddings_end = atells(events.on_embeddings_end)
     aon_embeddings_error = atells(events.on_embeddings_error)
+
+
+# CPython lets the instances of a class share one layout, and takes names into it from the first few
+# alone: an attribute that is new later gives each run that has it a dict of its own.
+_ON_MOST_RUNS: Final = (
+    *("manager", "kind", "name", "run_type", "tags", "metadata", "payload", "_id_path", "_is_open"),
+    *("parent", "routes", "start_route", "end_route", "parent_id", "id"),
+    *("started_at", "_began_at", "_token", "_ended_at", "status", "_child", "views", "labels"),
+)
+_first = Run.__new__(Run)
+for _name in _ON_MOST_RUNS:
+    setattr(_first, _name, None)
+del _first, _name
 
 
 class PastRun(Run):

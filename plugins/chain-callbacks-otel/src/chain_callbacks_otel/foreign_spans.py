@@ -169,7 +169,7 @@ def telling_of(span: ReadableSpan) -> Telling:
         run_type,
         _name(span, attributes, run_type),
         (*scope.split("."), span.name) if scope else (span.name,),
-        _metadata(span, attributes, scope),
+        _metadata(span, attributes, run_type, scope),
         arguments,
         keywords,
         output,
@@ -191,8 +191,14 @@ def _name(span: ReadableSpan, attributes: Attributes, run_type: str) -> str:
     return str(first(attributes, names) or span.name)
 
 
-def _metadata(span: ReadableSpan, attributes: Attributes, scope: str) -> dict[str, Any]:
+def _metadata(
+    span: ReadableSpan, attributes: Attributes, run_type: str, scope: str
+) -> dict[str, Any]:
     metadata = {name: attributes[name] for name in _METADATA if name in attributes}
+    if run_type in ("chat_model", "llm", "embeddings"):
+        # What LangChain says of each model, and what handlers are shown of one without content.
+        known = {"ls_provider": first(attributes, _PROVIDER), "ls_model_name": _model(attributes)}
+        metadata.update({name: fact for name, fact in known.items() if fact is not None})
     if span.context is not None:
         metadata["otel.trace_id"] = f"{span.context.trace_id:032x}"
         metadata["otel.span_id"] = f"{span.context.span_id:016x}"
@@ -236,7 +242,7 @@ def _answers(span: ReadableSpan, attributes: Attributes) -> list[tuple[AIMessage
     reasons = attributes.get("gen_ai.response.finish_reasons") or ()
     # What it used is told also where the content is not.
     answers = [answer(each) for each in given] or [AIMessage("")]
-    model = first(attributes, ("gen_ai.response.model", *_MODEL))
+    model = _model(attributes)
     found = []
     for place, message in enumerate(answers):
         finish = given[place].get("finish_reason") if given else None
@@ -254,8 +260,12 @@ def _answers(span: ReadableSpan, attributes: Attributes) -> list[tuple[AIMessage
 
 
 def _llm_output(attributes: Attributes) -> dict[str, Any]:
-    model = first(attributes, ("gen_ai.response.model", *_MODEL))
+    model = _model(attributes)
     return {} if model is None else {"model_name": model}
+
+
+def _model(attributes: Attributes) -> Any:
+    return first(attributes, ("gen_ai.response.model", *_MODEL, "embedding.model_name"))
 
 
 def _params(attributes: Attributes) -> dict[str, Any]:

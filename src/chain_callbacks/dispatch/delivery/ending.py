@@ -35,7 +35,7 @@ class HandlerStats(NamedTuple):
     Attributes:
         delivered: Events that it was told, and dealt with.
         failed: How often it raised.
-        dropped: Events that found no room in its queue.
+        dropped: Events that found no room in its queue, and what it says that it let go itself.
         queued: Events that wait now.
         is_paused: Whether it failed so often that it is left alone for a while.
     """
@@ -57,7 +57,7 @@ def stats() -> dict[str, HandlerStats]:
         each.name: HandlerStats(
             each.delivered,
             each.failed,
-            each.dropped,
+            each.dropped + sum(channel.let_go for channel in found if channel.counters is each),
             sum(channel.pending for channel in found if channel.counters is each),
             any(channel.is_paused for channel in found if channel.counters is each),
         )

@@ -211,4 +211,5 @@ def tell(steps: Iterable[Step]) -> None:
 
 def report(error: ChainCallbacksError) -> None:
     """Log that nobody can be told, and why."""
-    log.error("Spans were not told as runs. %s", error)
+    problems = getattr(error, "exceptions", (error,))
+    log.error("Spans were not told as runs. %s", "\n".join(map(str, problems)))

@@ -80,7 +80,10 @@ class Traces:
         ready: dict[int, Trace] = {}
         for span in spans:
             trace = self._take(span, now)
-            if trace is not None and is_topmost(span):
+            if trace is None:
+                continue
+            # What is below one that was told has outlived the topmost.
+            if is_topmost(span) or parent_id_of(span) in trace.told:
                 ready[trace.trace_id] = trace
         # Not before all have been seen: a batch may hold some that ended after the topmost.
         for trace in ready.values():

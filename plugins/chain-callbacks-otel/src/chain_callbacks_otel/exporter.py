@@ -18,7 +18,7 @@ from chain_callbacks.hosts import before_end, manager_at
 from .foreign_runs import Bridged, Step, plan, report, tell
 from .foreign_spans import run_type_of, scope_of
 from .foreign_traces import Trace, Traces
-from .scope import SCOPE
+from .names import SCOPE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -12,7 +12,7 @@ from chain_callbacks.hosts import Run, bridges, run_at
 from .foreign_errors import SpanError
 from .foreign_spans import Telling, run_id_of, scope_of, telling_of
 from .foreign_traces import Trace
-from .scope import SCOPE
+from .names import SCOPE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -118,6 +118,9 @@ def _node(
     metadata = telling.metadata
     if manager.parent is None and span.parent is not None:
         metadata = {**metadata, "otel.parent_span_id": f"{span.parent.span_id:016x}"}
+        if around := trace.run_around(span):
+            # Its tree has ended, and handlers have let go of it: for people, and for queries.
+            metadata["otel.parent_run_id"] = around
     run = run_at(
         manager,
         telling.run_type,

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .names import RUN_ID
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -25,16 +27,18 @@ class Trace:
         trace_id: Its id.
         spans: Those that become runs, by the id of the span.
         skipped: The parents of those that do not, by the id of the span.
+        ours: Which runs of ours some of those were made of, by the id of the span.
         told: What became of those that were told before, by the id of the span.
         heard_at: When the last of them came.
     """
 
-    __slots__ = ("heard_at", "skipped", "spans", "told", "trace_id")
+    __slots__ = ("heard_at", "ours", "skipped", "spans", "told", "trace_id")
 
     def __init__(self, trace_id: int, told: dict[int, Any], heard_at: float) -> None:
         self.trace_id = trace_id
         self.spans: dict[int, ReadableSpan] = {}
         self.skipped: dict[int, int | None] = {}
+        self.ours: dict[int, str] = {}
         self.told = told
         self.heard_at = heard_at
 
@@ -56,6 +60,17 @@ class Trace:
                 return None, self.told[span_id]
             span_id = self.skipped.get(span_id)
         return None, None
+
+    def run_around(self, span: ReadableSpan) -> str | None:
+        """Return the id of the run of ours around *span*; None where no span of it has come."""
+        span_id = parent_id_of(span)
+        passed = set()
+        while span_id is not None and span_id not in passed:
+            passed.add(span_id)
+            if span_id in self.ours:
+                return self.ours[span_id]
+            span_id = self.skipped.get(span_id)
+        return None
 
 
 class Traces:
@@ -128,6 +143,8 @@ class Traces:
             trace.spans[span_id] = span
         else:
             trace.skipped[span_id] = parent_id_of(span)
+            if run_id := (span.attributes or {}).get(RUN_ID):
+                trace.ours[span_id] = str(run_id)
         self._count += 1
         return trace
 

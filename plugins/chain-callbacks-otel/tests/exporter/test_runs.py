@@ -21,8 +21,10 @@ from opentelemetry.trace import (
 
 from chain_callbacks import BaseCallbackHandler, register
 from chain_callbacks.testing import RecordingHandler
+from chain_callbacks_otel import OtelHandler
 from chain_callbacks_otel.exporter import RunExporter
-from chain_callbacks_otel.scope import SCOPE
+from chain_callbacks_otel.names import SCOPE
+from chain_callbacks_otel.settings import OtelSettings
 
 SECOND = 1_000_000_000
 
@@ -272,18 +274,14 @@ def test_handler_that_makes_spans_is_not_told(tracer, heard, monkeypatch):
     """What came of a span is one: the others are told, at every depth."""
     found: list[str] = []
 
-    class Ours(BaseCallbackHandler):
-        __module__ = "chain_callbacks_otel.handler"
-
-        def on_event(self, record):
-            found.append(record.name)
-
-    class Derived(Ours):
+    class Derived(OtelHandler):
         """An organisation's own."""
 
-    register("ours", Ours)
-    register("derived", Derived)
-    monkeypatch.setenv("CHAIN_CALLBACKS", "ours,heard,derived")
+        def start_run(self, run, parent):
+            found.append(run.name)
+
+    register("derived", lambda: Derived(OtelSettings()))
+    monkeypatch.setenv("CHAIN_CALLBACKS", "derived,heard")
     an_agent_runs(tracer)
 
     assert [] == found

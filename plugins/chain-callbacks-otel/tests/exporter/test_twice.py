@@ -51,6 +51,23 @@ print(heard.tree())
 """
 
 
+def run(program: str, **variables: str) -> str:
+    """Return what a program prints, on both streams; it must succeed."""
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CHAIN_CALLBACKS", "LANG", "OTEL_", "PYTEST"))
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        env={**outside, **variables},
+    ).stdout
+
+
 @pytest.mark.skipif(not ENOUGH, reason="the bridge to LangChain is not installed")
 @pytest.mark.parametrize(
     "scope",
@@ -62,20 +79,9 @@ print(heard.tree())
 )
 def test_spans_of_a_host_that_is_bridged_are_no_runs(scope):
     """The bridge told of them already; what is below them is told, as roots of their own."""
-    outside = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CHAIN_CALLBACKS", "LANG", "OTEL_", "PYTEST"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(scope=scope)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**outside, "CHAIN_CALLBACKS": "heard"},
+    assert "chain bridged\nchat_model m\n" == run(
+        PROGRAM.format(scope=scope), CHAIN_CALLBACKS="heard"
     )
-
-    assert ("chain bridged\nchat_model m\n", "") == (done.stdout, done.stderr)
 
 
 def test_spans_of_a_host_that_nobody_bridges_are_runs(tracers, heard):
@@ -86,6 +92,47 @@ def test_spans_of_a_host_that_nobody_bridges_are_runs(tracers, heard):
     theirs.start_span("a chain", attributes={"openinference.span.kind": "CHAIN"}).end()
 
     assert ["on_chain_start", "on_chain_end"] == heard.names()
+
+
+BOTH = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from chain_callbacks import register, traced
+from chain_callbacks.testing import RecordingHandler
+from chain_callbacks_otel.exporter import RunExporter
+
+class Everything(RecordingHandler):
+    content = "full"
+
+heard, exported = Everything(), InMemorySpanExporter()
+register("heard", lambda: heard)
+provider = TracerProvider()
+trace.set_tracer_provider(provider)
+provider.add_span_processor(SimpleSpanProcessor(RunExporter()))
+provider.add_span_processor(SimpleSpanProcessor(exported))
+theirs = trace.get_tracer("a.host")
+
+@traced
+def ours():
+    theirs.start_span("chat", attributes={"gen_ai.operation.name": "chat"}).end()
+
+ours()
+for span in exported.get_finished_spans():
+    print(span.instrumentation_scope.name, span.name, span.parent is None)
+starts = {each.run_name: each for each in heard.records if each.name.endswith("_start")}
+print(heard.tree())
+print(starts["chat"].metadata["otel.parent_run_id"] == str(starts["ours"].run_id))
+"""
+
+
+def test_both_ways_at_once():
+    """Our run is one span, their span is one run, and it says which run of ours it was made in."""
+    assert run(BOTH, CHAIN_CALLBACKS="otel,heard") == (
+        "a.host chat False\nchain_callbacks_otel ours True\nchain ours\nchat_model chat\nTrue\n"
+    )
 
 
 FORKING = """
@@ -111,17 +158,6 @@ with tracer.start_as_current_span("a loop"):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_child_process_does_not_tell_what_its_parent_holds():
     """A process that forks in the middle of a trace has it told once."""
-    outside = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CHAIN_CALLBACKS", "OTEL_", "PYTEST"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**outside, "CHAIN_CALLBACKS": "structlog"},
-    )
+    told = run(FORKING, CHAIN_CALLBACKS="structlog")
 
-    assert 1 == done.stderr.count("chat_model_start")
+    assert 1 == told.count("chat_model_start")

@@ -131,7 +131,7 @@ print(starts["chat"].metadata["otel.parent_run_id"] == str(starts["ours"].run_id
 def test_both_ways_at_once():
     """Our run is one span, their span is one run, and it says which run of ours it was made in."""
     assert run(BOTH, CHAIN_CALLBACKS="otel,heard") == (
-        "a.host chat False\nchain_callbacks_otel ours True\nchain ours\nchat_model chat\nTrue\n"
+        "a.host chat False\nchain_callbacks_otel invoke_workflow ours True\nchain ours\nchat_model chat\nTrue\n"
     )
 
 

@@ -12,27 +12,28 @@ from . import models, names
 from .messages import generations
 
 
-def at_start(kind: str, run: RunStart) -> dict[str, Any]:
-    """Return what is known when a run starts."""
+def at_start(kind: str, run: RunStart, *, has_content: bool) -> dict[str, Any]:
+    """Return what is known when a run starts; without content, which model, tool or session."""
     found: dict[str, Any] = {names.SPAN_KIND: names.KINDS.get(kind, names.OTHER_KIND)}
     payload, params = run.payload, run.payload.get("invocation_params")
     if kind in ("chat_model", "llm"):
         found[names.LLM_MODEL] = models.model_of(run.metadata, params)
         found[names.LLM_PROVIDER] = run.metadata.get("ls_provider")
         asked = payload.get("messages") or [payload.get("prompts")]
-        found |= _messages(names.LLM_INPUT, asked[0] or ())
+        found |= _messages(names.LLM_INPUT, asked[0] or ()) if has_content else {}
     elif kind == "embeddings":
         found[names.EMBEDDING_MODEL] = models.model_of(run.metadata, params)
     elif kind == "tool":
         found[names.TOOL_NAME] = run.name
     found[names.SESSION] = models.conversation_of(run.metadata)
-    brought = [value for name, value in payload.items() if name in _INPUTS]
-    found |= _value(names.INPUT, names.INPUT_TYPE, brought[0] if brought else None)
+    if has_content:
+        brought = [value for name, value in payload.items() if name in _INPUTS]
+        found |= _value(names.INPUT, names.INPUT_TYPE, brought[0] if brought else None)
     return _known(found)
 
 
-def at_end(kind: str, run: RunEnd) -> dict[str, Any]:
-    """Return what is known when a run ended."""
+def at_end(kind: str, run: RunEnd, *, has_content: bool) -> dict[str, Any]:
+    """Return what is known when a run ended; without content, how many tokens it took."""
     found: dict[str, Any] = {}
     payload = run.payload
     if kind in ("chat_model", "llm"):
@@ -41,7 +42,12 @@ def at_end(kind: str, run: RunEnd) -> dict[str, Any]:
         found[names.TOKENS_IN], found[names.TOKENS_OUT] = used.input, used.output
         if used.input is not None and used.output is not None:
             found[names.TOKENS] = used.input + used.output
-        answers = [getattr(each, "message", None) or each for each in generations(response)]
+    if not has_content:
+        return _known(found)
+    if kind in ("chat_model", "llm"):
+        answers = [
+            getattr(each, "message", None) or each for each in generations(payload.get("response"))
+        ]
         found |= _messages(names.LLM_OUTPUT, answers)
         said = "".join(_text(each) for each in answers)
         found |= _value(names.OUTPUT, names.OUTPUT_TYPE, said)

@@ -42,6 +42,7 @@ _CLAIMS: Final = (
 )
 """By these the library keeps a second instrumentation from reporting a call; not our runs."""
 
+_ON_SPANS: Final = (ContentCapturingMode.SPAN_ONLY, ContentCapturingMode.SPAN_AND_EVENT)
 _MOST_ENDED: Final = 1_000
 
 
@@ -65,6 +66,7 @@ class _Library(TelemetryHandler):
         super().__init__(*providers, instrumentation_scope_name=SCOPE)
         if not os.environ.get(OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, "").strip():
             self._content_capturing_mode = ContentCapturingMode.SPAN_ONLY
+        self.has_content_on_spans = self._content_capturing_mode in _ON_SPANS
 
 
 class Tracing:
@@ -85,7 +87,9 @@ class Tracing:
         if run.tags:
             call.attributes[TAGS] = [str(tag) for tag in run.tags]
         if self._has_openinference:
-            call.attributes |= openinference.at_start(kind, run)
+            call.attributes |= openinference.at_start(
+                kind, run, has_content=self._library.has_content_on_spans
+            )
         call.metric_attributes |= self._bounds.beyond(dimensions(call))
         return Spanned(run.run_id, kind, call, marked(call.context, run.run_id))
 
@@ -95,7 +99,9 @@ class Tracing:
         describe(call, run)
         call.attributes[RUN_STATUS] = run.status
         if self._has_openinference:
-            call.attributes |= openinference.at_end(spanned.kind, run)
+            call.attributes |= openinference.at_end(
+                spanned.kind, run, has_content=self._library.has_content_on_spans
+            )
         call.metric_attributes |= self._bounds.beyond(dimensions(call))
         error = run.payload.get("error")
         if run.status == "cancelled" and isinstance(error, BaseException):

@@ -6,10 +6,12 @@ It prints what one run of the agent gave in spans, and what the spans cost, as J
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -106,7 +108,7 @@ def agent_of(tracer: trace.Tracer) -> Callable[[str], Any]:
     def think(state: MessagesState) -> Any:
         return {"messages": [model.invoke(state["messages"])]}
 
-    def fail(state: MessagesState) -> Any:
+    def fail(_state: MessagesState) -> Any:
         raise ValueError("no such number")
 
     def graph(first: Any) -> Any:
@@ -159,8 +161,6 @@ def samples(work: Callable[[], Any]) -> Iterator[float]:
 
 def calls_of(work: Callable[[], Any]) -> int:
     """Return how many functions of Python's one piece of *work* calls, in all threads."""
-    import threading
-
     count = [0]
 
     def note(_frame: Any, event: str, _argument: Any) -> None:
@@ -192,10 +192,8 @@ def main() -> None:
     run("sound")
     sound = shown(kept.spans)
     kept.spans.clear()
-    try:
+    with contextlib.suppress(ValueError):
         run("broken")
-    except ValueError:
-        pass
     broken = shown(kept.spans)
 
     def work() -> None:

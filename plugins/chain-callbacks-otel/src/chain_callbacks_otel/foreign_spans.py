@@ -7,7 +7,9 @@ that hosts had before the conventions had any, each with the host.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -27,6 +29,8 @@ from .foreign_messages import (
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+
+log = logging.getLogger("chain_callbacks")
 
 _BY_OPERATION: Final[Mapping[str, Any]] = {
     "chat": "chat_model",
@@ -162,8 +166,7 @@ def telling_of(span: ReadableSpan) -> Telling:
     """Return what handlers are told of a GenAI span."""
     attributes = attributes_of(span)
     run_type = run_type_of(span)
-    give = _BY_TYPE[run_type]
-    arguments, keywords, output = give(span, attributes)
+    arguments, keywords, output = _given(span, attributes, run_type)
     scope = scope_of(span)
     return Telling(
         run_type,
@@ -204,6 +207,27 @@ def _metadata(
         metadata["otel.span_id"] = f"{span.context.span_id:016x}"
     metadata["otel.scope"] = scope
     return metadata
+
+
+def _given(span: ReadableSpan, attributes: Attributes, run_type: str) -> Given:
+    give = _BY_TYPE[run_type]
+    try:
+        return give(span, attributes)
+    except Exception as error:
+        # What it states has a form that nobody thought of: the run is told without it.
+        log.warning(
+            "What the span %r states could not be read (%s); its run is told without it.",
+            span.name,
+            type(error).__qualname__,
+        )
+        return give(_bare(span), {})
+
+
+def _bare(span: ReadableSpan) -> ReadableSpan:
+    """Return a span of which nothing is known but its name."""
+    from opentelemetry.sdk.trace import ReadableSpan as Made
+
+    return Made(span.name)
 
 
 Given = tuple[tuple[Any, ...], dict[str, Any], Any]
@@ -310,7 +334,7 @@ def _details(attributes: Attributes, table: Mapping[str, tuple[str, ...]]) -> di
 
 def _count(attributes: Attributes, names: tuple[str, ...]) -> int | None:
     value = first(attributes, names)
-    return int(value) if isinstance(value, int | float) else None
+    return int(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def _tool(span: ReadableSpan, attributes: Attributes) -> Given:

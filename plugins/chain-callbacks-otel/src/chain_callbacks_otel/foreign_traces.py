@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .names import RUN_ID
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-
-
-_MOST_REMEMBERED: Final = 256
-"""Traces of which it is known what was told, for spans that come after the topmost has ended."""
 
 
 class Trace:
@@ -88,7 +84,9 @@ class Traces:
         self._count = 0
         # The one that was silent for the longest time is the first.
         self._open: OrderedDict[int, Trace] = OrderedDict()
+        # For spans that come after the topmost has ended, or after their trace was given up.
         self._told: OrderedDict[int, dict[int, Any]] = OrderedDict()
+        self._told_count = 0
 
     def add(self, spans: Iterable[ReadableSpan], now: float) -> list[Trace]:
         """Take *spans* in; return the traces of which nothing more is waited for."""
@@ -114,15 +112,18 @@ class Traces:
 
     def remember(self, trace: Trace, told: Mapping[int, Any]) -> None:
         """Note what became of the spans of *trace*, for those that are still to come."""
-        kept = self._told.setdefault(trace.trace_id, trace.told)
+        kept = self._told.pop(trace.trace_id, {})
+        self._told_count -= len(kept)
         kept.update(told)
-        self._told.move_to_end(trace.trace_id)
-        while len(self._told) > _MOST_REMEMBERED:
-            self._told.popitem(last=False)
+        self._told[trace.trace_id] = kept
+        self._told_count += len(kept)
+        while self._told_count > self._most:
+            _, forgotten = self._told.popitem(last=False)
+            self._told_count -= len(forgotten)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._count = 0
+        self._count = self._told_count = 0
         self._open.clear()
         self._told.clear()
 

@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan
 
 from chain_callbacks.runnables import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from chain_callbacks_otel.foreign_attributes import DETAILS
+from chain_callbacks_otel.foreign_spans import telling_of
 
 
 @pytest.mark.parametrize(
@@ -448,3 +452,76 @@ def test_chain_of_openinference_has_its_values(told):
 
     assert {"city": "Oslo"} == start.payload["inputs"]
     assert "rain" == end.payload["outputs"]
+
+
+_NAMES = sorted(
+    {
+        name
+        for attributes in (
+            *(attributes for attributes, _ in FORMS.values()),
+            *(attributes for attributes, _ in TOOLS.values()),
+        )
+        for name in attributes
+    }
+    | {
+        "gen_ai.response.finish_reasons",
+        "gen_ai.request.stop_sequences",
+        "gen_ai.retrieval.documents",
+        "gen_ai.tool.definitions",
+        "gen_ai.usage.input_tokens",
+        "pydantic_ai.all_messages",
+        "retrieval.documents.0.document.metadata",
+        "retrieval.documents.0",
+        "embedding.embeddings.0.embedding.vector",
+        "output.value",
+    }
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "parts", "content", "type", "tool_calls", "name", "arguments", "toolUse"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+_VALUES = (
+    st.text(max_size=5)
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.lists(st.text(max_size=2), max_size=3).map(tuple)
+    | _JSON.map(json.dumps)
+)
+
+
+@given(
+    operation=st.sampled_from(
+        ["chat", "text_completion", "embeddings", "retrieval", "execute_tool", "invoke_agent"]
+    ),
+    attributes=st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=6),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_span_states_can_be_told(operation, attributes):
+    """Attributes are others' and may be anything: reading them raises nothing."""
+    span = ReadableSpan(
+        "a span", attributes={**attributes, "gen_ai.operation.name": operation}, start_time=1
+    )
+    told = telling_of(span)
+
+    assert told.name
+    assert isinstance(told.keywords, dict)
+
+
+def test_what_cannot_be_read_is_told_without(told, caplog):
+    """One span of a form that nobody thought of costs no other its run."""
+    stated = {"gen_ai.request.stop_sequences": 3}
+    start, end = told(**CHAT, **stated)
+
+    assert ("on_chat_model_start", "on_llm_end") == (start.name, end.name)
+    assert "What the span 'a span' states could not be read (TypeError)" in caplog.text

@@ -88,7 +88,10 @@ class RunContext(_RuntimeContext):
         attached = self.inner.get_current()
         if not _makers.known:
             return attached
-        run = run_around(here())
+        scope = here()
+        if scope is None:
+            return attached
+        run = run_around(scope)
         while run is not None:
             context = _makers.context_of(run.id)
             if context is not None:

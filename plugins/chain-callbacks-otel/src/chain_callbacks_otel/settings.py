@@ -31,5 +31,5 @@ class OtelSettings(HandlerSettings):
     @classmethod
     def _has_genai(cls, value: tuple[Convention, ...]) -> tuple[Convention, ...]:
         if "genai" not in value:
-            raise ValueError("genai is missing, which every span has: 'genai,openinference'")
+            raise ValueError("genai is missing: every span has it")
         return value

@@ -287,12 +287,11 @@ class CallbackManager:
         run_type: RunType | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
-        make: Callable[..., Run] = Run,
     ) -> Run:
         """Return a run that has not started: enter it, or call its ``start``."""
         own_tags = tuple(dict.fromkeys((*self.run_tags, *tags))) if tags else self.run_tags
         own_metadata = {**self.metadata, **metadata} if metadata else self.metadata
-        return make(
+        return Run(
             self,
             kind,
             name,

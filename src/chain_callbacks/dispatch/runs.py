@@ -508,14 +508,25 @@ del _first, _name
 
 
 class PastRun(Run):
-    """A run that was over before it is told of.
+    """A run that was over before it is told of, made of one that has not started.
 
     Args:
+        run: What it is the run of.
         times: When it began and when it ended, in nanoseconds since 1970.
     """
 
-    def __init__(self, *arguments: Any, times: tuple[int, int], **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def __init__(self, run: Run, times: tuple[int, int]) -> None:
+        super().__init__(
+            run.manager,
+            run.kind,
+            run.name,
+            run_id=run.id,
+            run_type=run.run_type,
+            tags=run.tags,
+            metadata=run.metadata,
+            id_path=run._id_path,
+            payload=run.payload,
+        )
         self._times = times
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -123,15 +122,15 @@ def run_at(
     """
     if told_already and any(id(each.handler) in told_already for each in manager.here.listeners):
         manager = _without(manager, told_already)
-    return manager.prepare(
+    run = manager.prepare(
         KINDS[run_type],
         name,
         id_path=id_path,
         run_id=run_id,
         tags=tags,
         metadata=metadata,
-        make=Run if times is None else partial(PastRun, times=times),
     )
+    return run if times is None else PastRun(run, times)
 
 
 def _without(manager: CallbackManager, handlers: Collection[int]) -> CallbackManager:

@@ -222,7 +222,7 @@ def test_none_shows_no_model_that_is_no_name(value: Any) -> None:
 
 
 @pytest.mark.parametrize(("reason", "is_shown"), [("tool_calls", True), ("a secret", False)])
-def test_none_shows_why_an_answer_ended(reason: str, is_shown: bool) -> None:
+def test_none_shows_why_an_answer_ended(reason: str, is_shown: Any) -> None:
     """It is a provider's word; what is none is withheld."""
     expected = {"finish_reason": reason} if is_shown else {}
     message = AIMessage(CANARY, response_metadata={"finish_reason": reason})

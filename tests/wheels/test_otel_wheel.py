@@ -1,4 +1,4 @@
-"""The plugin for OpenTelemetry as it is installed: wheels, variables and a collector on loopback."""
+"""The otel plugin as it is installed: wheels, variables and a collector on loopback."""
 
 from __future__ import annotations
 

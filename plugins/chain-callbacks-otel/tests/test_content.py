@@ -22,7 +22,7 @@ from chain_callbacks.runnables import (
 from chain_callbacks_otel import OtelHandler
 
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz123456"
+KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz123456"
 
 
 @tool
@@ -61,8 +61,8 @@ def test_nothing_of_what_was_said_is_on_a_span_by_default(
 
 def test_redacted_content_is_on_spans_with_secrets_masked(exported: Any, otel: Any) -> None:
     """What is said is there, and what looks like a key is not."""
-    run_all(policy(otel, content="redacted"), f"use {SECRET} please")
-    assert SECRET not in told(exported)
+    run_all(policy(otel, content="redacted"), f"use {KEY} please")
+    assert KEY not in told(exported)
     assert "please" in told(exported)
 
 
@@ -78,7 +78,7 @@ def test_redacted_content_is_on_spans_with_secrets_masked(exported: Any, otel: A
     ],
 )
 def test_variable_is_honoured_where_it_is_stricter(
-    exported: Any, monkeypatch: pytest.MonkeyPatch, variable: str | None, is_on_spans: bool
+    exported: Any, monkeypatch: pytest.MonkeyPatch, variable: str | None, is_on_spans: Any
 ) -> None:
     """Of a handler that is shown everything the variable keeps back what it says."""
     if variable is not None:
@@ -135,6 +135,28 @@ def test_messages_are_written_as_the_conventions_have_them(exported: Any, shown:
     ] == parts
     [said] = json.loads(found["gen_ai.output.messages"])
     assert [asks] == said["parts"]
+
+
+class Odd:
+    """Of a class that nobody can write as JSON, nor copy."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("it is one of a kind")
+
+
+def test_values_of_a_programs_own_classes_lose_no_span(exported: Any, shown: Any) -> None:
+    """What is no JSON is left out or told as text; all else is on the span."""
+    odd = Odd()
+    call: Any = {"name": "look_up", "args": {"key": odd, "more": 1}, "id": "c1"}
+    answer = AIMessage("well", tool_calls=[call])
+    FakeListChatModel([answer]).invoke([answer], {"callbacks": [shown]})
+    manager = CallbackManager([shown])
+    manager.on_tool_start({"name": "t"}, "x", inputs={"key": odd}).on_tool_end(odd)
+    manager.on_chain_start({"name": "c"}, odd).on_chain_end({"messages": [odd, odd]})
+    assert ["chat", "execute_tool t", "invoke_workflow c"] == [s.name for s in exported.spans]
+    said = json.loads(exported.attributes("chat")["gen_ai.output.messages"])
+    assert "well" == said[0]["parts"][0]["content"]
+    assert 1 == said[0]["parts"][1]["arguments"]["more"]
 
 
 def test_tools_agents_and_retrievers_have_theirs(exported: Any, shown: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where spans go: the application's SDK, or one that ``OTEL_*`` describes; and what never arrives."""
+"""Where spans go: an application's SDK, or one by ``OTEL_*``; and those that never arrive."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_agents_of_langchain_are_known_by_what_they_say(
 def test_error_is_said_by_its_class_and_by_its_text_where_content_is_shown(
     exported: Any, otel: Any, content: Any, expected: str
 ) -> None:
-    """Without content the class is all that is said of an exception; each run that it left has it."""
+    """Without content the class is all that is said, on each run that the exception left."""
     model = FakeListChatModel([ConnectionError("no answer for ann")])
     chain = RunnableLambda(lambda x: x, name="ask") | model
     with pytest.raises(ConnectionError):
@@ -274,15 +274,15 @@ def test_cancelled_run_is_told_as_such_and_is_no_failure(exported: Any, otel: An
 def test_paused_run_is_no_failure(exported: Any, otel: Any) -> None:
     """An exception by which a host pauses says nothing of errors."""
 
-    class Pause(Exception):
+    class PauseError(Exception):
         pass
 
-    treat_as_interruption(Pause)
+    treat_as_interruption(PauseError)
 
     def pause(value: Any) -> Any:
-        raise Pause
+        raise PauseError
 
-    with pytest.raises(Pause):
+    with pytest.raises(PauseError):
         RunnableLambda(pause, name="asks").invoke(1, {"callbacks": [otel]})
     found = exported.attributes("invoke_workflow asks")
     assert StatusCode.UNSET is exported.span("invoke_workflow asks").status.status_code

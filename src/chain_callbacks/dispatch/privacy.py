@@ -229,9 +229,7 @@ def _used(response: Any, text: str) -> Any:
             [_generation(each, text) for each in _first(few, _ANSWERS)]
             for few in _first(generations, ITEMS)
         ],
-        llm_output=_output(
-            getattr(response, "llm_output", None), (*_COUNTS, *_MODELS, *_REASONS)
-        )
+        llm_output=_output(getattr(response, "llm_output", None), (*_COUNTS, *_MODELS, *_REASONS))
         or None,
     )
 
@@ -277,8 +275,7 @@ def _named(values: Any, names: Iterable[str]) -> dict[str, Any]:
     return {
         name: value
         for name, value in found.items()
-        if type(value) in (bool, int, float)
-        or (type(value) is str and len(value) <= _LONGEST_NAME)
+        if type(value) in (bool, int, float) or (type(value) is str and len(value) <= _LONGEST_NAME)
     }
 
 

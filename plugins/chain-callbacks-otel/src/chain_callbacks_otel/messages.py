@@ -14,7 +14,7 @@ from opentelemetry.util.genai.types import (
     ToolCallRequestPart,
     ToolCallResponsePart,
 )
-from opentelemetry.util.genai.utils import image_from_url
+from opentelemetry.util.genai.utils import image_from_url, object_to_any_value
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "tool": "tool", "system": "system"}
 _REASONS: Final = {"tool_calls": "tool_call", "tool_use": "tool_call", "function_call": "tool_call"}
@@ -50,6 +50,11 @@ def finish_reason(generation: Any) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
+def plain(value: Any) -> Any:
+    """Return *value* as JSON can have it: what is of a program's own class is its text."""
+    return value if isinstance(value, str) else object_to_any_value(value)
+
+
 def _input(message: Any) -> InputMessage:
     role = _ROLES.get(str(getattr(message, "type", "human")), str(getattr(message, "role", "user")))
     name = getattr(message, "name", None)
@@ -66,12 +71,12 @@ def _output(generation: Any) -> OutputMessage:
 def _parts(message: Any) -> list[MessagePart]:
     content = getattr(message, "content", message)
     if getattr(message, "type", None) == "tool":
-        return [ToolCallResponsePart(content, _text(getattr(message, "tool_call_id", None)))]
+        return [ToolCallResponsePart(plain(content), _text(getattr(message, "tool_call_id", None)))]
     parts = [part for block in _blocks(content) if (part := _part(block)) is not None]
     for call in getattr(message, "tool_calls", None) or ():
         if isinstance(call, Mapping):
             name, key = str(call.get("name")), _text(call.get("id"))
-            parts.append(ToolCallRequestPart(call.get("args"), name, key))
+            parts.append(ToolCallRequestPart(plain(call.get("args")), name, key))
     return parts
 
 

@@ -25,7 +25,7 @@ from opentelemetry.util.genai.utils import fq_exception_type
 from chain_callbacks import RunEnd, RunStart
 
 from . import models
-from .messages import input_messages, output_messages
+from .messages import input_messages, output_messages, plain
 from .names import (
     AGENT,
     ERROR_TYPE,
@@ -110,7 +110,7 @@ def begin(library: TelemetryHandler, tracer: Tracer, kind: str, run: RunStart, a
         case "tool":
             tool = library.tool(run.name, tool_type="function", **where)
             tool.tool_call_id = run.payload.get("tool_call_id")
-            tool.arguments = run.payload.get("inputs") or run.payload["input_str"] or None
+            tool.arguments = plain(run.payload.get("inputs") or run.payload["input_str"] or None)
             return tool
         case "retriever":
             provider = run.metadata.get("ls_vector_store_provider")
@@ -145,7 +145,7 @@ def describe(call: Call, run: RunEnd) -> None:
             models.embedded(call, payload.get("embeddings"))
         case ToolInvocation():
             output = payload.get("output")
-            call.tool_result = getattr(output, "content", output)
+            call.tool_result = plain(getattr(output, "content", output))
         case RetrievalInvocation():
             documents = payload.get("documents")
             call.documents = [_document(each) for each in documents or ()] or None
@@ -222,5 +222,5 @@ def _tools(params: Any) -> list[ToolDefinition]:
         if isinstance(told, Mapping) and isinstance(told.get("name"), str):
             parameters = told.get("parameters") or told.get("input_schema")
             description = told.get("description")
-            found.append(FunctionToolDefinition(told["name"], description, parameters))
+            found.append(FunctionToolDefinition(told["name"], description, plain(parameters)))
     return found

@@ -1,4 +1,4 @@
-"""A graph that knows nothing of us: streamed, with tools in parallel; one that fails; one cut off."""
+"""Graphs that know nothing of us: one streamed, with tools in parallel; one fails; one is cut."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""An agent whose model is streamed and whose tools run in parallel; one that fails; one that is cut."""
+"""Agents: one is streamed, with tools in parallel; one fails; one is cancelled."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A program that knows OpenAI's client alone: an answer, a stream, two at a time, an error, a cut."""
+"""OpenAI's client and nothing else: an answer, a stream, two at a time, an error, a cut."""
 
 import asyncio
 

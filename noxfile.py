@@ -139,7 +139,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against the peers, in one run; arguments go to `python -m benchmarks`."""
-    install(session, group="bench")
+    install(session, "chain-callbacks-langchain", group="bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import (
+    bridges,
     counts,
     deliveries,
     discovery,
@@ -35,6 +36,7 @@ SECTIONS: Final = {
     "deliveries": deliveries.cases,
     "counts": counts.cases,
     "processes": processes.cases,
+    "bridges": bridges.cases,
     "discovery": discovery.cases,
 }
 GROWTH: Final = "growth"

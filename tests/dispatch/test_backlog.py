@@ -96,7 +96,7 @@ def test_full_backlog_drops_tokens_then_starts_then_ends_then_errors():
     left = []
     for number in range(4):
         assert backlog.put(ERROR, 1, f"new {number}") == 1
-        left.append([each.item for lane in backlog._lanes for each in lane])
+        left.append([item for lane in backlog._lanes for *_, item in lane])
 
     assert left == [
         ["start", "end", "error", "new 0"],

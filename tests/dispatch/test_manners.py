@@ -219,13 +219,16 @@ def test_everything_is_inline_where_the_operator_says_so(monkeypatch):
     """With CHAIN_CALLBACKS_DELIVERY=inline no handler has a worker, whatever it or code says."""
     monkeypatch.setenv("CHAIN_CALLBACKS_DELIVERY", "inline")
 
-    handler, other = Told(), Told()
+    class Alone(Told):
+        """Has no worker that a test before this one may have left."""
+
+    handler, other = Alone(), Alone()
     config = {"callbacks": [handler, policy(other, delivery="queued")]}
 
     assert RunnableLambda(abs).invoke(-1, config) == 1
     assert [name for name, _ in handler.heard] == ["on_chain_start", "on_chain_end"]
     assert handler.heard == other.heard
-    assert workers("Told") == []
+    assert workers(Alone.__qualname__) == []
 
 
 STATED = [

@@ -79,14 +79,18 @@ def test_two_queued_handlers_do_not_wait_for_each_other(gate):
 
 def test_worker_starts_with_the_first_event_and_ends_with_its_handler():
     """No thread before the first event; none after the handler; nobody keeps it meanwhile."""
-    handler = Told()
+
+    class Alone(Told):
+        """Has no worker that a test before this one may have left."""
+
+    handler, name = Alone(), Alone.__qualname__
     manager = CallbackManager([handler])
-    assert workers("Told") == []
+    assert workers(name) == []
     chain(manager, 1)
-    (worker,) = workers("Told")
+    (worker,) = workers(name)
     flushed()
     assert worker.daemon
-    assert [worker] == workers("Told")
+    assert [worker] == workers(name)
 
     gone = weakref.ref(handler)
     del handler, manager
@@ -95,7 +99,26 @@ def test_worker_starts_with_the_first_event_and_ends_with_its_handler():
 
     assert not worker.is_alive()
     assert gone() is None
-    assert [each.name for each in queued.channels() if each.name == "Told"] == []
+    assert [each.name for each in queued.channels() if each.name == name] == []
+
+
+def test_worker_that_has_just_worked_is_not_woken_for_each_event(monkeypatch):
+    """It lets events gather for some milliseconds, here for long; a flush does not wait for it."""
+    monkeypatch.setattr(queued, "LINGERING", 20 * PATIENCE)
+    handler = Queued()
+    manager = CallbackManager([handler])
+    chain(manager, 1)
+    flushed()
+    (channel,) = (each for each in queued.channels() if each.handler is handler)
+    while not channel._is_lingering or channel._bell.is_set():
+        pass
+
+    chain(manager, 2)
+
+    assert not channel._bell.is_set()
+    assert len(handler.heard) == 2
+    flushed()
+    assert len(handler.heard) == 4
 
 
 def test_what_was_delivered_is_kept_by_nobody():

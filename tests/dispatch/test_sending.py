@@ -343,7 +343,7 @@ def test_flush_of_nothing_is_complete():
     manager = CallbackManager([handler])
 
     assert flush(PATIENCE).is_complete
-    assert workers("Idle") == []
+    assert workers(Idle.__qualname__) == []
     assert manager.handlers == [handler]
 
 

@@ -201,7 +201,7 @@ import sys
 from chain_callbacks import register
 
 register("culprit", Culprit)
-healthy = Filing()
+healthy = Filing(prefix="healthy ")
 for number in range(5):
     run(number, to=["culprit", healthy])
 assert "deliver" not in vars(Culprit) or entered.wait(PATIENCE)
@@ -213,7 +213,8 @@ sys.exit(3)
 
     assert 3 == done.code, done.err
     assert done.seconds < LONGEST
-    assert [*"01234"] == [each for each in done.delivered if each.isdigit()][:5]
+    delivered = [each for each in done.delivered if each.startswith("healthy")]
+    assert [f"healthy {number}" for number in range(5)] == delivered
     told = [line for line in done.lines if "culprit" in line]
     assert 1 == len(told), done.err
     assert "CHAIN_CALLBACKS_EXIT_TIMEOUT is 1 seconds, for all handlers." in told[0]

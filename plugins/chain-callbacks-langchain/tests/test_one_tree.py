@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,12 +13,14 @@ from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.callbacks.manager import CallbackManagerForChainRun  # noqa: TC002
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 
 from chain_callbacks import BaseCallbackHandler, attached, current_manager, register, traced
 from chain_callbacks.handlers import add_run_ids
 from chain_callbacks.runnables import RunnableLambda as NativeLambda
+from chain_callbacks.runnables import RunnableSequence
 from chain_callbacks.testing import RecordingHandler
 
 
@@ -66,6 +69,77 @@ def test_runnable_of_langchain_in_a_native_chain_is_its_child(heard: RecordingHa
     chain.invoke(1, config={"tags": ["a"]})
 
     assert "chain native [a]\n  chain theirs [a,b]\n    chain ours [a,b]" == heard.tree()
+
+
+CHAINS = {
+    "a pipe": lambda: NativeLambda(abs, name="native") | theirs,
+    "a sequence that theirs begins": lambda: RunnableSequence(
+        theirs, NativeLambda(abs, name="native")
+    ),
+    "a branch": lambda: NativeLambda(abs, name="native") | {"one": theirs},
+}
+TREES = {
+    "a pipe": """\
+chain RunnableSequence [a]
+  chain native [a,seq:step:1]
+  chain theirs [a,seq:step:2]
+    chain ours [a]""",
+    "a sequence that theirs begins": """\
+chain RunnableSequence [a]
+  chain theirs [a,seq:step:1]
+    chain ours [a]
+  chain native [a,seq:step:2]""",
+    "a branch": """\
+chain RunnableSequence [a]
+  chain native [a,seq:step:1]
+  chain RunnableParallel<one> [a,seq:step:2]
+    chain theirs [a,map:key:one]
+      chain ours [a]""",
+}
+
+
+@pytest.mark.parametrize("form", CHAINS)
+def test_runnable_of_langchain_is_a_step_of_a_native_chain(form: str, heard: Any) -> None:
+    """It has one run, its own, where the step stands and with the step's tags."""
+    CHAINS[form]().invoke(1, config={"tags": ["a"]})
+
+    assert TREES[form] == heard.tree()
+    assert [] == heard.problems()
+
+
+WAYS = {
+    "stream": lambda chain: [*chain.stream("?")],
+    "astream": lambda chain: asyncio.run(_all_of(chain.astream("?"))),
+    "invoke": lambda chain: [*chain.invoke("?")],
+    "ainvoke": lambda chain: [*asyncio.run(chain.ainvoke("?"))],
+    "batch": lambda chain: [*chain.batch(["?"])[0]],
+    "abatch": lambda chain: [*asyncio.run(chain.abatch(["?"]))[0]],
+}
+
+
+async def _all_of(chunks: AsyncIterator[str]) -> list[str]:
+    return [chunk async for chunk in chunks]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_runnable_of_langchain_flows_in_a_native_chain(way: str, heard: RecordingHandler) -> None:
+    """Its chunks come one by one, and what is nested in it stands below it."""
+    answering = FakeListChatModel(responses=["abc"]) | StrOutputParser()
+    chain = NativeLambda(str.upper, name="native") | answering
+
+    assert [*"abc"] == WAYS[way](chain)
+    assert [
+        ("RunnableSequence", None),
+        ("native", "RunnableSequence"),
+        ("RunnableSequence", "RunnableSequence"),
+        ("FakeListChatModel", "RunnableSequence"),
+        ("StrOutputParser", "RunnableSequence"),
+    ] == [(run.name, _parent_of(run, heard)) for run in heard.runs]
+    assert [] == heard.problems()
+
+
+def _parent_of(run: Any, heard: RecordingHandler) -> str | None:
+    return next((each.name for each in heard.runs if each.id == run.parent_id), None)
 
 
 def test_config_of_a_native_run_is_good_in_langchain(other: RecordingHandler) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
@@ -17,7 +17,7 @@ from ..events import EventSpec, RunKind, RunType
 from ..handler import Content
 from .context import current, leave
 from .delivery import inline
-from .identity import source
+from .identity import moment, source
 from .sinks import NO_KEYWORDS
 
 if TYPE_CHECKING:
@@ -208,9 +208,7 @@ class Run:
     @property
     def started(self) -> datetime | None:
         """When the run started, in UTC; None before."""
-        if self.started_at is None:
-            return None
-        return datetime.fromtimestamp(self.started_at / 1e9, UTC)
+        return moment(self.started_at)
 
     @property
     def duration(self) -> float | None:
@@ -236,7 +234,11 @@ class Run:
 
     def hears(self, spec: EventSpec[...]) -> bool:
         """Tell whether anybody listens to an event of this run."""
-        return bool(self.routes[self.kind.own.get(spec, spec)])
+        return bool(self.route_of(spec))
+
+    def route_of(self, spec: EventSpec[...]) -> Route:
+        """Return who is told of an event of this run, by the row that its type has for it."""
+        return self.routes[self.kind.own.get(spec, spec)]
 
     def start(
         self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS
@@ -501,10 +503,9 @@ _ON_MOST_RUNS: Final = (
     *("parent", "routes", "start_route", "end_route", "parent_id", "id"),
     *("started_at", "_began_at", "_token", "_ended_at", "status", "_child", "views", "labels"),
 )
-_first = Run.__new__(Run)
-for _name in _ON_MOST_RUNS:
-    setattr(_first, _name, None)
-del _first, _name
+_first: Final = Run.__new__(Run)
+for _each in _ON_MOST_RUNS:
+    setattr(_first, _each, None)
 
 
 class PastRun(Run):

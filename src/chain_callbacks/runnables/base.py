@@ -498,11 +498,17 @@ def _most(configs: Sequence[RunnableConfig]) -> int | None:
 def coerced(step: Any) -> Runnable[Any, Any]:
     """Return *step* as a runnable: a function becomes a lambda, a mapping a parallel.
 
+    A runnable of another framework stays what it is, and makes the runs that it makes.
+
     Raises:
         TypeError: It is none of these.
     """
     if isinstance(step, Runnable):
         return step
+    if callable(getattr(step, "invoke", None)) and callable(getattr(step, "ainvoke", None)):
+        from .foreign import ForeignRunnable
+
+        return ForeignRunnable(step)
     if isinstance(step, Mapping):
         from .composition import RunnableParallel
 
@@ -513,5 +519,5 @@ def coerced(step: Any) -> Runnable[Any, Any]:
         return RunnableLambda(step)
     raise TypeError(
         f"A {type(step).__name__} cannot be a step of a chain. "
-        "Pass a runnable, a function or a dict."
+        "Pass a runnable, ours or LangChain's, a function or a dict."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...events import EventSpec, on_llm_new_token, on_text
 
@@ -16,10 +16,8 @@ def rank_of(spec: EventSpec[...]) -> int:
     return 0 if spec.name in (on_llm_new_token.name, on_text.name) else _RANKS[spec.phase]
 
 
-class _Waiting(NamedTuple):
-    number: int
-    size: int
-    item: Any
+_Waiting = tuple[int, int, Any]
+"""The number of an item, its size, and it."""
 
 
 class Backlog:
@@ -50,7 +48,7 @@ class Backlog:
     def put(self, rank: int, size: int, item: Any) -> int:
         """Put *item* at the end; return how many were dropped, perhaps it alone."""
         dropped = 0
-        if not self.has_room(size):
+        if self._length >= self.records or self.total + size > self.size:
             if not self._can_have_room(rank, size):
                 return 1
             for each in range(rank + 1):
@@ -58,7 +56,7 @@ class Backlog:
                     self._take_out(each)
                     dropped += 1
         self._number += 1
-        self._lanes[rank].append(_Waiting(self._number, size, item))
+        self._lanes[rank].append((self._number, size, item))
         self._length += 1
         self.total += size
         self._totals[rank] += size
@@ -72,7 +70,7 @@ class Backlog:
         """Return the oldest item and take it out; None where nothing waits."""
         first = None
         for rank, lane in enumerate(self._lanes):
-            if lane and (first is None or lane[0].number < self._lanes[first][0].number):
+            if lane and (first is None or lane[0][0] < self._lanes[first][0][0]):
                 first = rank
         return None if first is None else self._take_out(first)
 
@@ -82,15 +80,15 @@ class Backlog:
 
     def first(self) -> int:
         """Return the number of the oldest item; of the next to come where nothing waits."""
-        numbers = [lane[0].number for lane in self._lanes if lane]
+        numbers = [lane[0][0] for lane in self._lanes if lane]
         return min(numbers, default=self._number + 1)
 
     def _take_out(self, rank: int) -> Any:
-        waiting = self._lanes[rank].popleft()
+        _, size, item = self._lanes[rank].popleft()
         self._length -= 1
-        self.total -= waiting.size
-        self._totals[rank] -= waiting.size
-        return waiting.item
+        self.total -= size
+        self._totals[rank] -= size
+        return item
 
 
 class Breaker:

@@ -40,6 +40,8 @@ WARNING_INTERVAL: Final = 60.0
 """Seconds between two warnings of one handler that its queue is full."""
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
+LINGERING: Final = 0.005
+"""Seconds for which a worker that has done all lets events gather: to be woken for each is dear."""
 SHORTEST_REST: Final = 0.01
 """Seconds between two calls of ``deliver`` at least, whatever it returns."""
 LONGEST_REST: Final = 3_600.0
@@ -84,7 +86,7 @@ class Channel:
         self._telling = Breaker(PATIENCE)
         self._sending = Breaker(1)
         self._due_at: float | None = None
-        self._is_in_hand = self._is_busy = False
+        self._is_in_hand = self._is_busy = self._is_lingering = False
         self._warned_at: float | None = None
         self._unwarned = 0
         self._pid = os.getpid()
@@ -132,14 +134,14 @@ class Channel:
             for send in at_once:
                 send(self)
 
-    def _wake(self) -> None:
+    def _wake(self, *, is_urgent: bool = False) -> None:
         if not self._is_busy:
             # What waits holds the channel, and the channel holds what waits: the worker does not.
             self._is_busy = True
             _busy.add(self)
         if self._worker is None:
             self.start()
-        if not self._bell.is_set():
+        if (is_urgent or not self._is_lingering) and not self._bell.is_set():
             self._bell.set()
 
     def limit(self, manner: Manner) -> None:
@@ -209,7 +211,7 @@ class Channel:
             # At the end a thread keeps a handler that hangs from holding the process.
             is_alone = options.is_inline and self._worker is None and not phase.is_ending
             if not is_alone:
-                self._wake()
+                self._wake(is_urgent=True)
             worker = self._worker
         if is_alone or (worker is None and not call_in_thread(self.work, self.name)):
             self.work()  # Nothing is to be done in threads, or the interpreter starts no more.
@@ -259,6 +261,12 @@ class Channel:
                 self._is_busy = False
                 _busy.discard(self)
         return seconds
+
+    def leave_off_lingering(self) -> bool:
+        """Tell whether nothing came meanwhile; from now on the worker is woken for what comes."""
+        with self._lock:
+            self._is_lingering = False
+            return not self._is_busy
 
     def _tell(self, sink: Sink, view: View) -> None:
         if sink.handler_id in view.run.detached:
@@ -361,6 +369,14 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
             log.exception("The worker of the handler %s failed.", channel.name)
             seconds = LONGEST_SILENCE
         if seconds is None:
+            channel._is_lingering = True
+            del channel
+            bell.wait(LINGERING)
+            channel = reference()
+            if channel is None:
+                return
+            if not channel.leave_off_lingering():
+                continue
             del channel
         bell.wait(seconds)
 

@@ -24,7 +24,7 @@ from ..context import QUIET, current
 from ..options import options
 from ..views import View
 from .backlog import Backlog, Breaker
-from .counters import Counters
+from .counters import HAS_GIL, Counters
 from .failures import count, count_elsewhere
 from .portal import portal
 from .process import call_in_thread, is_over, phase, spare, start, watch
@@ -88,7 +88,7 @@ class Channel:
         self._due_at: float | None = None
         self._is_in_hand = self._is_busy = self._is_lingering = False
         self._warned_at: float | None = None
-        self._unwarned = 0
+        self._unwarned = self._waiting = 0
         self._pid = os.getpid()
 
     @property
@@ -125,7 +125,11 @@ class Channel:
                 and not self._backlog.has_room(size)
                 and threading.current_thread() is not self._worker
             ):
-                self._room.wait_for(lambda: self._backlog.has_room(size), seconds)
+                self._waiting += 1
+                try:
+                    self._room.wait_for(lambda: self._backlog.has_room(size), seconds)
+                finally:
+                    self._waiting -= 1
             dropped = self._backlog.put(rank, size, (sink, view))
             self._wake()
         if dropped:
@@ -228,26 +232,28 @@ class Channel:
         """
         told = 0.0
         while True:
-            now = time.monotonic()
+            # What is told by the thousand is asked for the time only where that matters.
+            now = time.monotonic() if self._delivers or self._telling.is_open else 0.0
             with self._lock:
                 request = self._requests[0] if self._requests else None
-                if request is not None and self._backlog.first() > request.until:
-                    self._requests.remove(request)
-                    item = None
-                elif request is None and (wait := self._telling.wait(now)):
+                if request is None and (wait := self._telling.wait(now)):
                     return wait
-                else:
-                    request, item = None, self._backlog.take()
-                    self._is_in_hand = item is not None
+                item = (
+                    self._backlog.take() if request is None else self._backlog.take(request.until)
+                )
+                self._is_in_hand = item is not None
+                if item is None and request is not None:
+                    self._requests.remove(request)
+                elif self._waiting:
                     self._room.notify_all()
-            if request is not None:
-                self._flush(request)
-            elif item is not None:
+            if item is not None:
                 self._tell(*item)
                 told = told or now
                 if now - told > LONGEST_SILENCE and self._is_due(now):
                     self._send(now)
                     told = now
+            elif request is not None:
+                self._flush(request)
             elif self._delivers and self._is_due(now):
                 return self._rest(self._send(now))
             else:
@@ -282,8 +288,12 @@ class Channel:
             if self._telling.is_open:
                 self._give_up_flushes()
         else:
-            sink.counters.add(delivered=1)
-            self._telling.close()
+            if HAS_GIL:
+                sink.counters.delivered += 1
+            else:
+                sink.counters.add(delivered=1)
+            if self._telling.has_failed:
+                self._telling.close()
         self._is_in_hand = False
 
     def _is_due(self, now: float) -> bool:

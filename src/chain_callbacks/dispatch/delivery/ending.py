@@ -221,13 +221,22 @@ def _send() -> None:
     with _Budget() as seconds:
         deadline = time.monotonic() + seconds
         if _latecomers:
-            _call_at_once([(_name_of(each), each) for each in _latecomers], seconds / 2)
+            _call_at_once([("last-words", _tolerant(each)) for each in _latecomers], seconds / 2)
         report = flush(max(0.0, deadline - time.monotonic()))
     _say(report)
 
 
-def _name_of(function: Callable[[], Any]) -> str:
-    return getattr(function, "__qualname__", type(function).__qualname__)
+def _tolerant(function: Callable[[], Any]) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            function()
+        except Exception as error:
+            log.warning(
+                "What tells of runs late failed at the end of the process: %s.",
+                type(error).__qualname__,
+            )
+
+    return call
 
 
 def _say(report: FlushReport) -> None:

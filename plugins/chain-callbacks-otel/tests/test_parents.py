@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, context, trace
 
-from chain_callbacks import CallbackManager, current_manager, submit, to_thread, traced
+from chain_callbacks import (
+    CallbackManager,
+    current_manager,
+    flush,
+    policy,
+    submit,
+    to_thread,
+    traced,
+)
 from chain_callbacks.runnables import FakeListChatModel, RunnableLambda, RunnableParallel
 from chain_callbacks.testing import RecordingHandler
 
@@ -215,6 +223,31 @@ def test_baggage_of_the_application_is_in_its_runs(exported: Any, otel: Any) -> 
     RunnableLambda(outer, name="outer").invoke(1, {"callbacks": [otel]})
     context.detach(token)
     assert [{"user": "ann", "plan": "gold"}] == seen
+
+
+def test_span_in_a_run_that_has_none_is_a_child_of_the_nearest_that_has(
+    exported: Any, otel: Any
+) -> None:
+    """A handler that hears the roots alone has no span for the steps."""
+
+    def work(value: Any) -> Any:
+        with exported.tracer.start_as_current_span("mine"):
+            return value
+
+    chain = RunnableLambda(work, name="a") | RunnableLambda(lambda x: x, name="b")
+    chain.invoke(1, {"callbacks": [policy(otel, only="roots")]})
+    assert "invoke_workflow RunnableSequence\n  mine" == exported.tree()
+
+
+def test_handler_that_is_told_from_a_queue_has_the_same_tree(
+    exported: Any, otel: Any, recorder: RecordingHandler, same_runs: Any
+) -> None:
+    """Its times are the worker's; parents are found by id all the same."""
+    chain = RunnableLambda(lambda x: x, name="a") | RunnableLambda(lambda x: x, name="b")
+    chain.invoke(1, {"callbacks": [policy(otel, delivery="queued"), recorder]})
+    assert flush(60).is_complete
+    assert "invoke_workflow RunnableSequence\n  a\n  b" == exported.tree()
+    same_runs(exported, recorder)
 
 
 def test_closed_handler_is_current_no_more(exported: Any, otel: Any) -> None:

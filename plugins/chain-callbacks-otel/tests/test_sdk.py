@@ -87,9 +87,10 @@ RunnableLambda(work, name="step").invoke(1)
 )
 def test_disabled_sdk_exports_nothing(variables: dict[str, str]) -> None:
     """No span, no thread, no word."""
-    code = APPLICATION + "import threading; print(threading.active_count())"
+    code = APPLICATION + "import threading; print([t.name for t in threading.enumerate()])"
     done = run(code, **variables)
-    assert ("1\n", "") == (done.stdout, done.stderr)
+    assert "Otel" not in done.stdout
+    assert "" == done.stderr
 
 
 def test_sdk_of_the_application_is_used_and_not_replaced() -> None:
@@ -138,6 +139,32 @@ print(type(before).__name__, spans)
         code, OTEL_PYTHON_CONTEXT="chain_callbacks", **{**CONSOLE, "OTEL_TRACES_EXPORTER": "none"}
     )
     assert ("RunContext ['invoke_workflow step']\n", "") == (done.stdout, done.stderr)
+
+
+def test_file_of_the_sdk_that_cannot_be_read_is_named() -> None:
+    """`OTEL_CONFIG_FILE` is the SDK's to read, with what reads it installed."""
+    done = run(APPLICATION + "print('done')", OTEL_CONFIG_FILE="otel.yaml")
+    assert "done\n" == done.stdout
+    assert "opentelemetry-configuration" in done.stderr
+
+
+def test_child_that_is_forked_exports_its_own_spans() -> None:
+    """What the parent had is exported by the parent, and what the child did by the child."""
+    code = """
+import os
+from chain_callbacks.runnables import RunnableLambda
+def run(name):
+    RunnableLambda(lambda x: x, name=name).invoke(1)
+run("parent")
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+else:
+    run("child")
+"""
+    told = run(code, **CONSOLE, OTEL_BSP_SCHEDULE_DELAY="3600000").stdout
+    assert 1 == told.count("invoke_workflow parent")
+    assert 1 == told.count("invoke_workflow child")
 
 
 @pytest.mark.parametrize(

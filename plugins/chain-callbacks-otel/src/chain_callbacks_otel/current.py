@@ -108,6 +108,11 @@ def look_through(maker: HasContexts) -> None:
         api._RUNTIME_CONTEXT = RunContext(api._RUNTIME_CONTEXT)
 
 
+def after_fork() -> None:
+    """Have a lock of the child's own: its parent's may be held by a thread that is not here."""
+    _makers.lock = threading.Lock()
+
+
 def forget(maker: HasContexts) -> None:
     """Have the spans of *maker* be current no more."""
     _makers.remove(maker)

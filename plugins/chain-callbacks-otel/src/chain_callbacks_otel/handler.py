@@ -89,6 +89,16 @@ class OtelHandler(RunStateHandler["Spanned"]):
 
             forget(self)
 
+    def after_fork(self) -> None:
+        """Forget, in a child process, the runs of its parent; the SDK forgets its queue."""
+        super().after_fork()
+        if self._tracing is not None:
+            from . import current, sdk
+
+            self._tracing.after_fork()
+            current.after_fork()
+            sdk.after_fork()
+
     def _begun(self) -> Tracing:
         if self._tracing is None:
             # With the first run: OpenTelemetry takes a tenth of a second to import.

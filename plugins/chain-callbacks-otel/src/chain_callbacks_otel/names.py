@@ -17,13 +17,14 @@ RUN_TYPE: Final = "chain_callbacks.run.type"
 RUN_STATUS: Final = "chain_callbacks.run.status"
 TAGS: Final = "chain_callbacks.run.tags"
 
-# https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/ (1.43, stable)
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
+# as opentelemetry-semantic-conventions 0.66b2 has it
 ERROR_TYPE: Final = "error.type"
 OTHER: Final = "_OTHER"
 
 # https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-spans.md
-# as of opentelemetry-util-genai 1.3b0 (July 2026): `gen_ai.operation.name` of a text model, and
-# the attributes by which metrics have a dimension.
+# as opentelemetry-util-genai 1.3b0 follows it: `gen_ai.operation.name` of a text model, and the
+# attributes by which metrics have a dimension.
 TEXT_COMPLETION: Final = "text_completion"
 PROVIDER: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
@@ -33,24 +34,28 @@ TOOL: Final = "gen_ai.tool.name"
 WORKFLOW: Final = "gen_ai.workflow.name"
 
 # The same page, "gen_ai.provider.name": the well-known values, by what LangChain's models call
-# themselves (`ls_provider`). Others are passed on as they are.
+# themselves (`ls_provider`), as opentelemetry-instrumentation-genai-langchain 1.3b0 has it, so that
+# both say the same; ibm and xai are ours. Others are passed on as they are.
 PROVIDERS: Final = {
     "amazon_bedrock": "aws.bedrock",
-    "azure": "azure.ai.openai",
-    "azure_ai": "azure.ai.inference",
-    "google": "gcp.gen_ai",
-    "google_anthropic_vertex": "gcp.vertex_ai",
-    "google_genai": "gcp.gemini",
+    "azure": "azure.ai.inference",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
+    "google_genai": "gcp.gen_ai",
+    "google_generativeai": "gcp.gemini",
     "google_vertexai": "gcp.vertex_ai",
     "ibm": "ibm.watsonx.ai",
     "mistral": "mistral_ai",
     "mistralai": "mistral_ai",
+    "vertexai": "gcp.vertex_ai",
     "xai": "x_ai",
 }
 UNKNOWN: Final = "unknown"
 """The provider is required on a span of a model; where nobody says which it is, this does."""
 
-# https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md (July 2026)
+# https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
+# as openinference-semantic-conventions 0.1.42 has it
 SPAN_KIND: Final = "openinference.span.kind"
 KINDS: Final = {
     "agent": "AGENT",

@@ -121,6 +121,12 @@ def telemetry() -> Telemetry:
         return _found[0]
 
 
+def after_fork() -> None:
+    """Have a lock of the child's own: its parent's may be held by a thread that is not here."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
 def _is_set_up() -> bool:
     if os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true":
         return True  # Nothing is to be set up: what the API has does nothing.

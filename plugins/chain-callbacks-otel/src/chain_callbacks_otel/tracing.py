@@ -130,6 +130,10 @@ class Tracing:
         """Put an event on the span of a run."""
         spanned.call.span.add_event(name, attributes)
 
+    def after_fork(self) -> None:
+        """Have locks of the child's own."""
+        self._bounds, self._ended = Bounds(), Ended()
+
     def context_of(self, run_id: UUID, spanned: Spanned | None) -> Context | None:
         """Return the context of what runs in a run, also where that has ended not long ago."""
         return self._ended.get(run_id) or (None if spanned is None else spanned.context)

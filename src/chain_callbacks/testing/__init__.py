@@ -13,15 +13,28 @@ if TYPE_CHECKING:
     from .determinism import FakeClock, deterministic
     from .recorder import RecordingHandler
     from .records import Record
+    from .servers import Received, Reply, ScriptedServer
     from .trees import RunSummary
 
-__all__ = ["FakeClock", "Record", "RecordingHandler", "RunSummary", "deterministic"]
+__all__ = [
+    "FakeClock",
+    "Received",
+    "Record",
+    "RecordingHandler",
+    "Reply",
+    "RunSummary",
+    "ScriptedServer",
+    "deterministic",
+]
 
 _MODULES = {
     "FakeClock": "determinism",
+    "Received": "servers",
     "Record": "records",
     "RecordingHandler": "recorder",
+    "Reply": "servers",
     "RunSummary": "trees",
+    "ScriptedServer": "servers",
     "deterministic": "determinism",
 }
 

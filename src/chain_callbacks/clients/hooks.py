@@ -1,0 +1,288 @@
+"""Where the calls of a vendor's client are watched: the one method that all of them pass.
+
+Clients of this build (OpenAI's and Anthropic's are generated alike) send every request by
+``request``: create, parse, stream and raw responses, of all resources and helpers. What comes back
+passes ``_process_response`` before anybody sees it, a pause before another attempt
+``_sleep_for_retry``, and events are read by ``__stream__``. Nothing is replaced that a caller gets.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
+
+from ..dispatch.context import current
+from ..dispatch.runs import Run
+from ..dispatch.sinks import NO_KEYWORDS
+from ..events import KINDS
+from ..resolution.resolver import enter
+from ..runnables.wrappers import RetryState
+from .calls import Call
+from .translation import Vendor, invocation_params, ls_metadata
+from .wire import plain
+
+Client = TypeVar("Client")
+
+_MODELS: Final = ("llm", "chat_model")
+
+_active: ContextVar[Call | None] = ContextVar("chain_callbacks_call", default=None)
+_calls: Final[WeakKeyDictionary[Any, Call]] = WeakKeyDictionary()
+
+_lock = threading.Lock()
+_hooked: Final[set[str]] = set()
+_everywhere: Final[set[str]] = set()
+_watched: Final[WeakSet[Any]] = WeakSet()
+
+
+def watch(vendor: Vendor, client: Client) -> Client:
+    """Make the calls of *client* runs, and those of its copies by ``with_options``; return it."""
+    install(vendor)
+    # Copies of a client share its connections, and nothing else that could be told by.
+    _watched.add(client._client)  # type: ignore[attr-defined]
+    return client
+
+
+def watch_all(vendor: Vendor) -> None:
+    """Make the calls of every client of *vendor* runs, of those that are there already too."""
+    install(vendor)
+    _everywhere.add(vendor.package)
+
+
+def install(vendor: Vendor) -> None:
+    """Put the hooks into the classes of *vendor*'s client, once."""
+    with _lock:
+        if vendor.package in _hooked:
+            return
+        base = import_module(f"{vendor.package}._base_client")
+        streams = import_module(f"{vendor.package}._streaming")
+        sync, asynchronous = base.SyncAPIClient, base.AsyncAPIClient
+        _put(sync, "request", functools.partial(_request, vendor))
+        _put(asynchronous, "request", functools.partial(_arequest, vendor))
+        _put(sync, "_process_response", _process_response)
+        _put(asynchronous, "_process_response", _aprocess_response)
+        _put(sync, "_sleep_for_retry", _sleep_for_retry)
+        _put(asynchronous, "_sleep_for_retry", _asleep_for_retry)
+        _put(streams.Stream, "__stream__", _stream)
+        _put(streams.AsyncStream, "__stream__", _astream)
+        _hooked.add(vendor.package)
+
+
+def _put(owner: type, name: str, hook: Callable[[Any], Any]) -> None:
+    original = getattr(owner, name)
+    setattr(owner, name, functools.wraps(original)(hook(original)))
+
+
+def _request(vendor: Vendor, original: Any) -> Any:
+    def request(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _begun(vendor, client, options)
+        if call is None:
+            return original(client, cast_to, options, *args, **kwargs)
+        run = call.run
+        token = _active.set(call)
+        try:
+            run.start(*run.payload)
+            run.enter()
+            answer = original(client, cast_to, options, *args, **kwargs)
+            run.exit()
+            if not call.is_open:
+                call.end()
+        except BaseException as error:
+            run.exit()
+            call.fail(error)
+            raise
+        finally:
+            _active.reset(token)
+        return answer
+
+    return request
+
+
+def _arequest(vendor: Vendor, original: Any) -> Any:
+    async def request(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _begun(vendor, client, options)
+        if call is None:
+            return await original(client, cast_to, options, *args, **kwargs)
+        run = call.run
+        token = _active.set(call)
+        try:
+            await run.astart(*run.payload)
+            run.enter()
+            answer = await original(client, cast_to, options, *args, **kwargs)
+            run.exit()
+            if not call.is_open:
+                await call.aend()
+        except BaseException as error:
+            run.exit()
+            await call.afail(error)
+            raise
+        finally:
+            _active.reset(token)
+        return answer
+
+    return request
+
+
+def _begun(vendor: Vendor, client: Any, options: Any) -> Call | None:
+    """Return the call that a request is; None where it is none, or nobody is to hear of it."""
+    if vendor.package not in _everywhere and client._client not in _watched:
+        return None
+    endpoint = vendor.endpoints.get(options.url.partition("?")[0])
+    if endpoint is None or options.method.lower() != "post":
+        return None
+    manager = enter(None, None)
+    if manager is None or manager.is_silent:
+        return None
+    if manager.parent is not None and manager.parent.run_type in _MODELS:
+        # A chat model, ours or a framework's, asks its client: that run is there already.
+        return None
+    body = {**(plain(options.json_data) or {}), **(plain(options.extra_json) or {})}
+    run = manager.prepare(
+        KINDS["chat_model"],
+        endpoint.name,
+        id_path=endpoint.name.split("."),
+        metadata=ls_metadata(vendor.provider, body),
+    )
+    call = Call(run, endpoint)
+    if run.hears(run.kind.start):
+        params = invocation_params(vendor.provider, body, endpoint.content)
+        told = {"invocation_params": params, "options": {}}
+        run.payload = (([call.asked(body)],), told)
+    else:
+        run.payload = ((), NO_KEYWORDS)
+    return call
+
+
+# Between the request and what its caller gets.
+
+
+def _process_response(original: Any) -> Any:
+    def process(client: Any, *args: Any, **kwargs: Any) -> Any:
+        _attach(kwargs.get("response"), is_async=False)
+        return original(client, *args, **kwargs)
+
+    return process
+
+
+def _aprocess_response(original: Any) -> Any:
+    async def process(client: Any, *args: Any, **kwargs: Any) -> Any:
+        _attach(kwargs.get("response"), is_async=True)
+        return await original(client, *args, **kwargs)
+
+    return process
+
+
+def _attach(response: Any, *, is_async: bool) -> None:
+    """Have the call under way hear how *response* is read, where it is not read already."""
+    call = _active.get()
+    if call is None or response is None or not response.is_success:
+        return
+    if response.is_closed:
+        call.take(response.content)
+        return
+    _calls[response] = call
+    # On the object: it has the class that it came with, whichever library that is of.
+    own = _hooks_of(response, call, is_async=is_async)
+    vars(response).update(own)
+    call.opened(functools.partial(_detach, weakref.ref(response), [*own]))
+
+
+def _hooks_of(response: Any, call: Call, *, is_async: bool) -> dict[str, Any]:
+    # Nothing in here may hold the response: a stream that is dropped is closed at once.
+    found, kind = weakref.ref(response), type(response)
+    is_events = "event-stream" in response.headers.get("content-type", "")
+
+    def close() -> None:
+        kind.close(found())
+        call.closed()
+
+    async def aclose() -> None:
+        await kind.aclose(found())
+        await call.aclosed()
+
+    def iter_bytes(chunk_size: int | None = None) -> Any:
+        return call.teed(kind.iter_bytes(found(), chunk_size), is_events=is_events)
+
+    def aiter_bytes(chunk_size: int | None = None) -> Any:
+        return call.ateed(kind.aiter_bytes(found(), chunk_size), is_events=is_events)
+
+    if is_async:
+        return {"aclose": aclose, "aiter_bytes": aiter_bytes}
+    return {"close": close, "iter_bytes": iter_bytes}
+
+
+def _detach(found: Callable[[], Any], names: Iterable[str]) -> None:
+    """Leave a response as it was: it may be pickled, once it was read."""
+    response = found()
+    if response is not None:
+        for name in names:
+            vars(response).pop(name, None)
+
+
+def _call_of(response: Any) -> Call | None:
+    try:
+        return _calls.get(response)
+    except TypeError:  # Somebody's stand-in for a response.
+        return None
+
+
+def _stream(original: Any) -> Any:
+    def stream(self: Any) -> Any:
+        call = _call_of(self.response)
+        flow = original(self)
+        return flow if call is None else call.observed(flow)
+
+    return stream
+
+
+def _astream(original: Any) -> Any:
+    def stream(self: Any) -> Any:
+        call = _call_of(self.response)
+        flow = original(self)
+        return flow if call is None else call.aobserved(flow)
+
+    return stream
+
+
+# Another attempt.
+
+
+def _sleep_for_retry(original: Any) -> Any:
+    def sleep(client: Any, *args: Any, **kwargs: Any) -> None:
+        run = current.get()
+        if isinstance(run, Run) and run.run_type in _MODELS:
+            run.on_retry(_state(client, **kwargs))
+        original(client, *args, **kwargs)
+
+    return sleep
+
+
+def _asleep_for_retry(original: Any) -> Any:
+    async def sleep(client: Any, *args: Any, **kwargs: Any) -> None:
+        run = current.get()
+        if isinstance(run, Run) and run.run_type in _MODELS:
+            await run.aon_retry(_state(client, **kwargs))
+        await original(client, *args, **kwargs)
+
+    return sleep
+
+
+def _state(
+    client: Any, *, retries_taken: int, max_retries: int, options: Any, response: Any
+) -> RetryState:
+    error = sys.exception()
+    headers = None
+    if response is not None:
+        headers = response.headers
+        error = client._make_status_error_from_response(response)
+    outcome: Future[Any] = Future()
+    outcome.set_exception(error)
+    pause = client._calculate_retry_timeout(max_retries - retries_taken, options, headers)
+    return RetryState(retries_taken + 1, outcome, pause)

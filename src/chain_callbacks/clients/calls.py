@@ -51,7 +51,7 @@ class Call:
         self._body: bytes | None = None
         self._lines: EventLines | None = None
         self._is_typed = self._is_stepping = False
-        self._when_done: Callable[[], None] | None = None
+        self.is_open = False
         self._keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
         self._hears_tokens = run.hears(on_llm_new_token)
 
@@ -105,15 +105,9 @@ class Call:
         )
 
     def _output(self) -> LLMResult | None:
-        self._settle()
         return self._result() if self.run.hears(self.run.kind.end) else None
 
-    def _settle(self) -> None:
-        if self._when_done is not None:
-            self._when_done()
-
     def _partial(self) -> Mapping[str, Any]:
-        self._settle()
         is_known = self._given or self._body is not None
         return {"response": self._result()} if is_known else NO_KEYWORDS
 
@@ -176,15 +170,10 @@ class Call:
 
     # The stream that it opened.
 
-    def opened(self, when_done: Callable[[], None]) -> None:
-        """Note that the answer is still to be read; *when_done* is called after that."""
-        self._when_done = when_done
+    def opened(self) -> None:
+        """Note that the answer is read by whoever gets it."""
+        self.is_open = True
         _open.add(self)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the answer is read by whoever gets it."""
-        return self._when_done is not None
 
     def observed(self, items: Iterator[T]) -> Iterator[T]:
         """Give *items*, the events as the client has them, each told before it is given."""

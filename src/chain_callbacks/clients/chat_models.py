@@ -101,6 +101,10 @@ class ClientChatModel(BaseChatModel):
             client = self._async_clients[loop] = self._new_client(is_async=True)
         return client
 
+    def own_client(self, *, is_async: bool) -> Any:
+        """Return the vendor's client that it answers through; an asynchronous one on its loop."""
+        return self._async_client() if is_async else self._sync_client()
+
     def close(self) -> None:
         """Close the connections of synchronous calls; the next one opens new ones."""
         client, self._client = self._client, None

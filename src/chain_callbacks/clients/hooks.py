@@ -11,13 +11,12 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from ..dispatch.context import current
 from ..dispatch.runs import Run
@@ -32,9 +31,9 @@ from .wire import plain
 Client = TypeVar("Client")
 
 _MODELS: Final = ("llm", "chat_model")
+_CALL: Final = "__chain_callbacks_call__"
 
 _active: ContextVar[Call | None] = ContextVar("chain_callbacks_call", default=None)
-_calls: Final[WeakKeyDictionary[Any, Call]] = WeakKeyDictionary()
 
 _lock = threading.Lock()
 _hooked: Final[set[str]] = set()
@@ -187,50 +186,56 @@ def _attach(response: Any, *, is_async: bool) -> None:
     if response.is_closed:
         call.take(response.content)
         return
-    _calls[response] = call
-    # On the object: it has the class that it came with, whichever library that is of.
-    own = _hooks_of(response, call, is_async=is_async)
-    vars(response).update(own)
-    call.opened(functools.partial(_detach, weakref.ref(response), [*own]))
+    call.opened()
+    vars(response)[_CALL] = call
+    response.__class__ = _watched_kind(type(response), is_async=is_async)
 
 
-def _hooks_of(response: Any, call: Call, *, is_async: bool) -> dict[str, Any]:
-    # Nothing in here may hold the response: a stream that is dropped is closed at once.
-    found, kind = weakref.ref(response), type(response)
-    is_events = "event-stream" in response.headers.get("content-type", "")
+@functools.cache
+def _watched_kind(kind: Any, *, is_async: bool) -> type:
+    """Return the class of a response of *kind* until it is closed; then it is of its own again.
 
-    def close() -> None:
-        kind.close(found())
-        call.closed()
+    A class, not attributes of the response that know it: in a cycle a stream that is dropped would
+    be closed by the collector, whenever that comes, and not at once.
+    """
 
-    async def aclose() -> None:
-        await kind.aclose(found())
-        await call.aclosed()
+    class Watched(kind):  # type: ignore[misc]
+        def close(self) -> None:
+            super().close()
+            _restored(self, kind).closed()
 
-    def iter_bytes(chunk_size: int | None = None) -> Any:
-        return call.teed(kind.iter_bytes(found(), chunk_size), is_events=is_events)
+        def iter_bytes(self, *args: Any, **kwargs: Any) -> Any:
+            received = super().iter_bytes(*args, **kwargs)
+            return vars(self)[_CALL].teed(received, is_events=_is_events(self))
 
-    def aiter_bytes(chunk_size: int | None = None) -> Any:
-        return call.ateed(kind.aiter_bytes(found(), chunk_size), is_events=is_events)
+    class AsyncWatched(kind):  # type: ignore[misc]
+        async def aclose(self) -> None:
+            await super().aclose()
+            await _restored(self, kind).aclosed()
 
-    if is_async:
-        return {"aclose": aclose, "aiter_bytes": aiter_bytes}
-    return {"close": close, "iter_bytes": iter_bytes}
+        def aiter_bytes(self, *args: Any, **kwargs: Any) -> Any:
+            received = super().aiter_bytes(*args, **kwargs)
+            return vars(self)[_CALL].ateed(received, is_events=_is_events(self))
+
+    watched: type = AsyncWatched if is_async else Watched
+    watched.__name__, watched.__qualname__ = kind.__name__, kind.__qualname__
+    watched.__module__ = kind.__module__
+    return watched
 
 
-def _detach(found: Callable[[], Any], names: Iterable[str]) -> None:
-    """Leave a response as it was: it may be pickled, once it was read."""
-    response = found()
-    if response is not None:
-        for name in names:
-            vars(response).pop(name, None)
+def _restored(response: Any, kind: type) -> Call:
+    response.__class__ = kind
+    call: Call = vars(response).pop(_CALL)
+    return call
+
+
+def _is_events(response: Any) -> bool:
+    return "event-stream" in response.headers.get("content-type", "")
 
 
 def _call_of(response: Any) -> Call | None:
-    try:
-        return _calls.get(response)
-    except TypeError:  # Somebody's stand-in for a response.
-        return None
+    # Somebody's stand-in for a response may have no attributes of its own.
+    return getattr(response, "__dict__", {}).get(_CALL)
 
 
 def _stream(original: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -73,8 +74,19 @@ class ClientChatModel(BaseChatModel):
         """Return the request for *messages*, as keyword arguments of the client's method."""
 
     @abstractmethod
+    def _method(self, client: Any) -> Any:
+        """Return the method of a client that takes a request."""
+
     def _send(self, client: Any, body: dict[str, Any]) -> Any:
         """Return what the client's method gives for a request: an answer, or what is awaited."""
+        method = self._method(client)
+        # What this version of the client has no parameter for is for its server to know.
+        known = inspect.signature(method).parameters
+        other = {key: value for key, value in body.items() if key not in known}
+        if other:
+            body = {key: value for key, value in body.items() if key in known}
+            body["extra_body"] = {**other, **(body.get("extra_body") or {})}
+        return method(**body)
 
     def _has_key(self) -> bool:
         return self._key is not None or bool(os.environ.get(self.key_variable))

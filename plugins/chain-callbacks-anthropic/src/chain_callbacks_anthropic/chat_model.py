@@ -99,8 +99,8 @@ class ChatAnthropic(ClientChatModel):
             body["tools"] = [request_tool(each) for each in body["tools"]]
         return body
 
-    def _send(self, client: Any, body: dict[str, Any]) -> Any:
-        return client.messages.create(**body)
+    def _method(self, client: Any) -> Any:
+        return client.messages.create
 
 
 def _choice(choice: Any) -> Any:

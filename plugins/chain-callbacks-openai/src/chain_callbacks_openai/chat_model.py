@@ -94,8 +94,8 @@ class ChatOpenAI(ClientChatModel):
             body.setdefault("stream_options", {"include_usage": True})
         return body
 
-    def _send(self, client: Any, body: dict[str, Any]) -> Any:
-        return client.chat.completions.create(**body)
+    def _method(self, client: Any) -> Any:
+        return client.chat.completions.create
 
 
 def _choice(choice: Any) -> Any:

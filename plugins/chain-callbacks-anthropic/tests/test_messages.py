@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import anthropic
 
-from chain_callbacks.testing.client_suite import QUESTION, Call, ClientSuite
+from chain_callbacks.testing import Reply
+from chain_callbacks.testing.clients import QUESTION, Application, Call, ClientSuite
 from chain_callbacks_anthropic import ChatAnthropic, instrument
 
 USAGE = {
@@ -26,7 +28,7 @@ def tool_use(call: Call) -> dict[str, Any]:
 
 class TestMessages(ClientSuite):
     run_name = "anthropic.messages"
-    usage = {
+    usage: ClassVar[dict[str, Any]] = {
         "input_tokens": 16,
         "output_tokens": 13,
         "total_tokens": 29,
@@ -108,3 +110,16 @@ class TestMessages(ClientSuite):
 
     def text_of(self, answer: Any) -> str:
         return answer.content[0].text  # type: ignore[no-any-return]
+
+    def application(self) -> Application:
+        whole, streamed = Reply(self.answer("1 + 2 = 3")), Reply(events=self.events(["1", "2"]))
+        refused = Reply({"error": {"message": "This is no message."}}, 400)
+        return Application(
+            Path(__file__).with_name("applications") / "plain.py",
+            lambda url: {"ANTHROPIC_API_KEY": "none", "ANTHROPIC_BASE_URL": url},
+            [
+                *(whole, streamed, streamed, whole, whole, whole, refused),
+                *(whole, streamed, streamed, whole),
+            ],
+            [self.run_name] * 11,
+        )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import openai
 
-from chain_callbacks.testing.client_suite import QUESTION, Call, ClientSuite
+from chain_callbacks.testing import Reply
+from chain_callbacks.testing.clients import QUESTION, Application, Call, ClientSuite
 from chain_callbacks_openai import ChatOpenAI, instrument
 
 USAGE = {
@@ -20,6 +22,28 @@ USAGE = {
 }
 
 
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "model-1-2026",
+    "status": "completed",
+    "output": [
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "3", "annotations": []}],
+        }
+    ],
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "usage": {"input_tokens": 16, "output_tokens": 13, "total_tokens": 29},
+}
+
+
 def call(number: int, each: Call) -> dict[str, Any]:
     key, name, arguments = each
     function = {"name": name, "arguments": json.dumps(arguments)}
@@ -28,7 +52,7 @@ def call(number: int, each: Call) -> dict[str, Any]:
 
 class TestChatCompletions(ClientSuite):
     run_name = "openai.chat.completions"
-    usage = {
+    usage: ClassVar[dict[str, Any]] = {
         "input_tokens": 16,
         "output_tokens": 13,
         "total_tokens": 29,
@@ -95,3 +119,17 @@ class TestChatCompletions(ClientSuite):
 
     def text_of(self, answer: Any) -> str:
         return answer.choices[0].message.content  # type: ignore[no-any-return]
+
+    def application(self) -> Application:
+        whole, streamed = Reply(self.answer("1 + 2 = 3")), Reply(events=self.events(["1", "2"]))
+        parsed = Reply(self.answer('{"total": 3}'))
+        refused = Reply({"error": {"message": "This is no message."}}, 400)
+        return Application(
+            Path(__file__).with_name("applications") / "plain.py",
+            lambda url: {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1"},
+            [
+                *(whole, streamed, parsed, streamed, whole, whole, Reply(RESPONSE), refused),
+                *(whole, streamed, whole),
+            ],
+            [*[self.run_name] * 6, "openai.responses", *[self.run_name] * 4],
+        )

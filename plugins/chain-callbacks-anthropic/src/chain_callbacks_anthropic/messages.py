@@ -124,6 +124,8 @@ def _grown(delta: Mapping[str, Any], index: int | None) -> Iterator[Piece]:
 
 
 def _told(role: Any, content: Any) -> Iterator[BaseMessage]:
+    if not isinstance(content, str | list):
+        content = str(content)  # It will be refused, and that is the server's word.
     if role == "assistant":
         yield _assistant(content)
         return

@@ -100,7 +100,7 @@ def demo(session: nox.Session) -> None:
 # What each plugin for a client promises to work with, as its pyproject.toml says.
 OLDEST = {
     "chain-callbacks-anthropic": "anthropic==0.60.0",
-    "chain-callbacks-openai": "openai==1.99.0",
+    "chain-callbacks-openai": "openai==1.100.0",
 }
 
 
@@ -109,7 +109,7 @@ OLDEST = {
     "name", [nox.param(name, id=name.removeprefix("chain-callbacks-")) for name in OLDEST]
 )
 def oldest(session: nox.Session, name: str) -> None:
-    """Run the tests of one plugin with the oldest version of its client; `plugin` has the newest."""
+    """Run the tests of one plugin with its oldest client; `plugin` has the newest."""
     install(session, name)
     session.install(OLDEST[name])
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)

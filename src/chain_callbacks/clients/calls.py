@@ -111,10 +111,6 @@ class Call:
         is_known = self._given or self._body is not None
         return {"response": self._result()} if is_known else NO_KEYWORDS
 
-    @property
-    def _status_if_left(self) -> Ended:
-        return "ok" if self._reading.is_complete else "closed"
-
     # Its events; each has its asynchronous twin.
 
     def tell(self, event: Any) -> None:
@@ -122,20 +118,26 @@ class Call:
         for piece in self._read(event):
             if self._hears_tokens:
                 self.run.tell(on_llm_new_token, (piece.chunk.text,), _chunk(piece))
+        if self._reading.is_complete:
+            self.end()
 
     async def atell(self, event: Any) -> None:
         """Do what ``tell`` does, from asynchronous code."""
         for piece in self._read(event):
             if self._hears_tokens:
                 await self.run.atell(on_llm_new_token, (piece.chunk.text,), _chunk(piece))
+        if self._reading.is_complete:
+            await self.aend()
 
     def end(self, status: Ended = "ok") -> None:
-        """End the run with the answer, as far as it was read."""
-        self.run.end(self._output(), status=status)
+        """End the run with the answer, as far as it was read; do nothing where it ended before."""
+        if self.run.status is None:
+            self.run.end(self._output(), status=status)
 
     async def aend(self, status: Ended = "ok") -> None:
         """Do what ``end`` does, from asynchronous code."""
-        await self.run.aend(self._output(), status=status)
+        if self.run.status is None:
+            await self.run.aend(self._output(), status=status)
 
     def fail(self, error: BaseException) -> None:
         """End the run with what left it, and with the answer as far as it is known."""
@@ -147,18 +149,18 @@ class Call:
 
     def closed(self) -> None:
         """End the run, unless what closes the response is the step that reads its end."""
-        if not self._is_stepping and self.run.status is None:
-            self.end(self._status_if_left)
+        if not self._is_stepping:
+            self.end("closed")
 
     async def aclosed(self) -> None:
         """Do what ``closed`` does, from asynchronous code."""
-        if not self._is_stepping and self.run.status is None:
-            await self.aend(self._status_if_left)
+        if not self._is_stepping:
+            await self.aend("closed")
 
     def end_left(self) -> None:
         """End the run of a stream that nobody reads any more."""
-        if self.run.started_at is not None and self.run.status is None:
-            self.end(self._status_if_left)
+        if self.run.started_at is not None:
+            self.end("closed")
 
     def leave(self) -> None:
         """Have the run ended on another thread: a collector calls, and may stand in any lock."""

@@ -25,7 +25,7 @@ class Reader(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing can follow: who leaves the stream then has left nothing of it."""
+        """Whether nothing can follow: the run ends here, whoever reads on or leaves."""
         ...
 
     def read(self, event: Mapping[str, Any]) -> Iterable[Piece]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import anthropic
@@ -189,15 +187,3 @@ def test_counting_tokens_is_no_run(recorder: RecordingHandler) -> None:
         client.messages.count_tokens(model="model-1", messages=ASKED["messages"])
 
     assert () == recorder.records
-
-
-def test_importing_and_making_a_model_loads_no_client() -> None:
-    """Anthropic's client is imported at the first call."""
-    code = (
-        "import sys; from chain_callbacks_anthropic import ChatAnthropic; "
-        "ChatAnthropic('model-1', api_key='none'); print('anthropic' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
-    )
-    assert "False\n" == done.stdout

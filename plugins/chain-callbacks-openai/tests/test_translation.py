@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import openai
@@ -179,9 +177,13 @@ def test_answer_that_a_program_cannot_use_keeps_its_counts(recorder: RecordingHa
         total: int
 
     reply = Reply(completion("no JSON"))
-    with ScriptedServer(reply) as server, client_of(server) as client, attached(recorder):
-        with pytest.raises(ValidationError):
-            client.chat.completions.parse(**ASKED, response_format=Sum)
+    with (
+        ScriptedServer(reply) as server,
+        client_of(server) as client,
+        attached(recorder),
+        pytest.raises(ValidationError),
+    ):
+        client.chat.completions.parse(**ASKED, response_format=Sum)
 
     assert ["chat_model openai.chat.completions error ValidationError"] == recorder.trees()
     (message,) = messages_of(recorder)
@@ -222,15 +224,3 @@ def test_calls_of_other_things_are_no_runs(recorder: RecordingHandler) -> None:
             other.chat.completions.create(**ASKED)
 
     assert () == recorder.records
-
-
-def test_importing_and_making_a_model_loads_no_client() -> None:
-    """OpenAI's client is imported at the first call."""
-    code = (
-        "import sys; from chain_callbacks_openai import ChatOpenAI; "
-        "ChatOpenAI('model-1', api_key='none'); print('openai' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
-    )
-    assert "False\n" == done.stdout

@@ -6,13 +6,20 @@ import asyncio
 import inspect
 import os
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
-from ..runnables import AIMessage, AIMessageChunk, BaseChatModel, BaseMessage, RunnableConfig
+from ..runnables import (
+    AIMessage,
+    AIMessageChunk,
+    BaseChatModel,
+    BaseMessage,
+    Runnable,
+    RunnableConfig,
+)
 from .errors import MissingKeyError, NoAnswerError
 from .hooks import install
 from .translation import Endpoint, Reading, Vendor, invocation_params, ls_metadata
@@ -33,6 +40,9 @@ class ClientChatModel(BaseChatModel):
         base_url: Where the server is; if None, where the client says.
         timeout: Seconds for one attempt; the client's own number if None.
         max_retries: How often the client tries again; its own number if None.
+        temperature: How much chance there is in an answer.
+        max_tokens: The most tokens of an answer.
+        stop: Texts at which an answer stops.
         name: What its runs are called; its class's name if None.
         callbacks: Handlers or names that hear its runs and all nested in them.
         settings: What each request has besides the conversation, in the vendor's words.
@@ -43,6 +53,9 @@ class ClientChatModel(BaseChatModel):
     key_variable: ClassVar[str]
     """The variable of the environment that the client takes its key from."""
 
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Settings where none are given."""
+
     def __init__(
         self,
         model: str,
@@ -51,16 +64,20 @@ class ClientChatModel(BaseChatModel):
         base_url: str | None = None,
         timeout: float | None = None,
         max_retries: int | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
         name: str | None = None,
         callbacks: Any = None,
         **settings: Any,
     ) -> None:
         super().__init__(name=name, callbacks=callbacks)
         self.model = model
-        self.settings = {key: value for key, value in settings.items() if value is not None}
+        settings |= {"temperature": temperature, "max_tokens": max_tokens, "stop": stop}
+        self.settings = {**self.defaults, **_stated(settings)}
         self._key = _secret(api_key)
-        given = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries}
-        self._options = {key: value for key, value in given.items() if value is not None}
+        options = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries}
+        self._options = _stated(options)
         self._client: Any = None
         # A client's connections are bound to the loop that they were opened on.
         self._async_clients: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -87,6 +104,22 @@ class ClientChatModel(BaseChatModel):
             body = {key: value for key, value in body.items() if key in known}
             body["extra_body"] = {**other, **(body.get("extra_body") or {})}
         return method(**body)
+
+    @abstractmethod
+    def _tool_choice(self, choice: Any) -> Any:
+        """Return ``auto``, ``none``, ``any`` or the name of a tool as the vendor has it."""
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[Any, AIMessage]:
+        """Return this model with *tools* offered at each call.
+
+        *tool_choice* is ``auto``, ``none``, ``any``, the name of a tool, or what the vendor takes.
+        """
+        if tool_choice is not None:
+            is_word = isinstance(tool_choice, str)
+            kwargs["tool_choice"] = self._tool_choice(tool_choice) if is_word else tool_choice
+        return super().bind_tools(tools, **kwargs)
 
     def _has_key(self) -> bool:
         return self._key is not None or bool(os.environ.get(self.key_variable))
@@ -190,6 +223,10 @@ class ClientChatModel(BaseChatModel):
         known = ls_metadata(self.vendor.provider, self._told({}))
         run.metadata = {**known, **run.metadata}
         return run
+
+
+def _stated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _secret(key: str | SecretStr | None) -> SecretStr | None:

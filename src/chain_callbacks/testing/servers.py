@@ -99,7 +99,8 @@ class ScriptedServer(ThreadingHTTPServer):
 
 
 class _Answers(BaseHTTPRequestHandler):
-    server: ScriptedServer
+    # A server's handlers are made by it, and by no other.
+    server: ScriptedServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     # Small pieces are sent as they are made.
     disable_nagle_algorithm = True
@@ -154,7 +155,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def log_request(self, *_: object) -> None:
+    def log_request(self, code: object = "-", size: object = "-") -> None:
         """Print nothing: a test's output is its own."""
 
 

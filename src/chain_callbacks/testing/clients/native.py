@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
@@ -59,6 +61,18 @@ TWO_CALLS: Final[Sequence[Call]] = (
 
 class NativeSuite(VendorSuite):
     """The promises of the native model, synchronous and asynchronous, whole and streamed."""
+
+    def test_importing_and_making_a_model_loads_no_client(self) -> None:
+        """The vendor's client is imported at the first call."""
+        kind = type(self.make_model(""))
+        module, name, client = kind.__module__.partition(".")[0], kind.__name__, kind.vendor.package
+        code = (
+            f"import sys; from {module} import {name}; "
+            f"{name}('model-1', api_key='none'); print({client!r} in sys.modules)"
+        )
+        command = [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        assert done.stdout == "False\n"
 
     @each_way
     @in_loop

@@ -17,17 +17,23 @@ PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.
 def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
     """Install the core and *plugins* from the tree, with the tools of a dependency group.
 
-    Both are named by path, in one command, so that pip never looks for ours on an index.
+    Both are named by path, in one command, so that pip never looks for ours on an index. What the
+    tests of a plugin need besides, its own group says.
     """
     paths = [f"./plugins/{plugin}" for plugin in plugins]
-    session.install(".[test]", *paths, *nox.project.dependency_groups(PROJECT, group))
+    tools = [*nox.project.dependency_groups(PROJECT, group)]
+    for plugin in plugins:
+        project = nox.project.load_toml(f"plugins/{plugin}/pyproject.toml")
+        if "tests" in project.get("dependency-groups", {}):
+            tools += nox.project.dependency_groups(project, "tests")
+    session.install(".[test]", *paths, *tools)
 
 
 def run_tests(session: nox.Session) -> None:
     """Run all tests but those that build wheels, on the interpreter of *session*."""
     install(session, *PLUGINS)
     paths = ["tests", *(f"plugins/{plugin}/tests" for plugin in PLUGINS)]
-    session.run("pytest", "-m", "not wheels", *(session.posargs or paths))
+    session.run("pytest", "-m", "not wheels and not soak", *(session.posargs or paths))
 
 
 @nox.session
@@ -52,11 +58,58 @@ def plugin(session: nox.Session, name: str) -> None:
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)
 
 
+LANGCHAINS = {
+    # What langgraph 1.0 takes is newer than it can be used with, unless it is held.
+    "oldest": ("langchain-core==1.0.0", "langgraph==1.0.0", "langgraph-prebuilt==1.0.1"),
+    "newest": ("langchain-core>=1,<2", "langgraph>=1,<2"),
+}
+
+
+@nox.session
+@nox.parametrize("versions", [nox.param(name, id=name) for name in LANGCHAINS])
+def langchain(session: nox.Session, versions: str) -> None:
+    """Run the tests of the bridge with the oldest LangChain that it supports, and the newest."""
+    install(session, "chain-callbacks-langchain")
+    session.install("--upgrade", *LANGCHAINS[versions])
+    session.run("pytest", "plugins/chain-callbacks-langchain/tests", *session.posargs)
+
+
+VENDORS = {
+    # What LangChain's handlers on the market need; each imports `langchain` or its core.
+    "langfuse": ("langfuse>=3", "langchain>=1,<2"),
+    "mlflow": ("mlflow>=3", "langchain>=1,<2"),
+    "openinference": ("openinference-instrumentation-langchain", "opentelemetry-sdk"),
+}
+
+
+@nox.session
+@nox.parametrize("vendor", [nox.param(name, id=name) for name in VENDORS])
+def vendors(session: nox.Session, vendor: str) -> None:
+    """Drive a handler of somebody else's by a native chain, in an environment of its own."""
+    folder = "plugins/chain-callbacks-langchain"
+    session.install(".[test]", f"./{folder}", *VENDORS[vendor])
+    session.run(
+        "pytest",
+        # Their own warnings are theirs.
+        *("-W", "default"),
+        f"{folder}/vendors/test_{vendor}.py",
+        *session.posargs,
+        env={"PYTHONPATH": f"{folder}/vendors"},
+    )
+
+
 @nox.session
 def wheels(session: nox.Session) -> None:
     """Build every wheel from the tree and try them in a clean environment."""
     install(session)
     session.run("pytest", "tests/wheels", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run by the hundred thousand, to see that nothing grows."""
+    install(session)
+    session.run("pytest", "-m", "soak", "tests", *session.posargs)
 
 
 @nox.session
@@ -86,7 +139,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against the peers, in one run; arguments go to `python -m benchmarks`."""
-    install(session, group="bench")
+    install(session, "chain-callbacks-langchain", group="bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import logging
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import importlib_metadata  # noqa: F401  The path is replaced below, so it is imported before.
 import pluggy
@@ -19,9 +19,12 @@ from chain_callbacks import register, resolve
 from chain_callbacks.resolution import index
 from chain_callbacks.resolution.resolver import enter
 
-from .harness import Case
+from .ears import Silent
+from .harness import OURS, Case, Goal, Side
+from .samples import repeated
 
-OFFERING = 5
+OFFERING: Final = 5
+SIZES: Final = (50, 200, 1000)
 
 
 @contextmanager
@@ -80,46 +83,33 @@ def _stevedore() -> int:
     return len(manager.names())
 
 
-def cases() -> Iterator[tuple[Case, int]]:
-    """Give each case with the number of its repeats, inside the environment that it needs."""
-    logging.disable(logging.CRITICAL)
-    for count in (50, 200, 1000):
+def cases() -> Iterator[Case]:
+    """Give each case, inside the environment that it needs."""
+    for count in SIZES:
         with installed(count):
-            yield (
-                Case(
-                    name=f"scan of {count} distributions",
-                    work="find the five handlers that are offered, with cold caches",
-                    contenders={
-                        "chain-callbacks": _ours,
-                        "entry_points(group=)": _stdlib,
-                        "pluggy, five names": _pluggy,
-                        "stevedore": _stevedore,
-                    },
-                    goal={"entry_points(group=)": 1.0, "pluggy, five names": 3.0},
-                ),
-                7,
-            )
-    register("benchmark", _Handler)
-    resolve(["benchmark"])
-    yield (
-        Case(
-            name="a name resolved before",
-            work="from a list of one name to its manager",
-            contenders={"chain-callbacks": _cached},
-            goal={},
-            calls=20_000,
-        ),
-        7,
+            yield scan(count)
+    register("benchmark-resolved", Silent)
+    resolve(["benchmark-resolved"])
+    config = {"callbacks": ["benchmark-resolved"]}
+    yield Case(
+        "a name resolved before",
+        "from a list of one name to its manager",
+        {OURS: Side(lambda _ears: repeated(lambda: enter(None, config) is not None))},
     )
 
 
-class _Handler:
-    def on_chain_start(self, serialized: object, inputs: object, **kwargs: object) -> None:
-        pass
-
-
-_CONFIG = {"callbacks": ["benchmark"]}
-
-
-def _cached() -> bool:
-    return enter(None, _CONFIG) is not None
+def scan(count: int) -> Case:
+    """Return the case of a scan, for a path with *count* distributions on it."""
+    contenders = {
+        OURS: _ours,
+        "entry_points(group=)": _stdlib,
+        "pluggy, five names": _pluggy,
+        "stevedore": _stevedore,
+    }
+    return Case(
+        f"a scan of {count:,} distributions",
+        "the five handlers that are offered are found, with cold caches",
+        {name: Side(lambda _ears, find=find: repeated(find)) for name, find in contenders.items()},
+        (Goal("ahead", 1, "entry_points(group=)"), Goal("ahead", 3, "pluggy, five names")),
+        repeats=7,
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from .dispatch.manager import CallbackManager
     from .dispatch.redaction import DefaultRedactor, Redactor
+    from .dispatch.runs import Run
     from .errors import (
         BrokenPluginError,
         ChainCallbacksError,
@@ -48,6 +49,7 @@ __all__ = [
     "HandlerStats",
     "Local",
     "Redactor",
+    "Run",
     "RunEnd",
     "RunStart",
     "RunStateHandler",
@@ -83,6 +85,7 @@ _MODULES = {
     "HandlerStats": "dispatch.delivery.ending",
     "Local": "policies",
     "Redactor": "dispatch.redaction",
+    "Run": "dispatch.runs",
     "RunEnd": "handlers.run_state",
     "RunStart": "handlers.run_state",
     "RunStateHandler": "handlers.run_state",

@@ -47,20 +47,23 @@ class ChainCallbacksError(Exception):
 
 
 class InvalidNameError(ChainCallbacksError, ValueError):
-    """A list of handler names holds an entry that is no name."""
+    """An entry is no handler name, or one that cannot stand where it does: *reason* says why."""
 
     entry: str
     position: int
     source: str
+    reason: str | None
 
-    def __init__(self, *, entry: str, position: int, source: str) -> None:
-        super().__init__(
+    def __init__(
+        self, *, entry: str, position: int, source: str, reason: str | None = None
+    ) -> None:
+        message = (
             f"{entry!r} is no handler name; entry {position} of {source}. Write letters and "
-            "digits, joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'.",
-            entry=entry,
-            position=position,
-            source=source,
+            "digits, joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'."
         )
+        if reason is not None:
+            message = f"{entry!r} cannot stand in {source}: {reason}."
+        super().__init__(message, entry=entry, position=position, source=source, reason=reason)
 
 
 class UnknownHandlerError(ChainCallbacksError, LookupError):
@@ -95,7 +98,12 @@ class UnknownHandlerError(ChainCallbacksError, LookupError):
 
 
 class UnknownInstanceError(UnknownHandlerError):
-    """An instance of a handler was named (``slack:audit``) that nobody configured."""
+    """An instance of a handler was named (``slack:audit``) that nobody configured.
+
+    *variable* is what the variables of its settings begin with.
+    """
+
+    variable: str
 
     def __init__(
         self,
@@ -113,8 +121,9 @@ class UnknownInstanceError(UnknownHandlerError):
             name=name,
             source=source,
             variable=variable,
+            installed=tuple(installed),
+            distribution=distribution,
         )
-        self.installed, self.distribution = tuple(installed), distribution
 
 
 class AmbiguousHandlerError(ChainCallbacksError, LookupError):
@@ -272,6 +281,22 @@ class InvalidPolicyError(ChainCallbacksError, ValueError):
             valid=tuple(valid),
             reason=reason,
         )
+
+
+class UnknownPolicyError(InvalidPolicyError):
+    """A policy was stated that there is not."""
+
+    def __init__(self, *, policy: str, value: str, source: str, valid: Sequence[str]) -> None:
+        ChainCallbacksError.__init__(
+            self,
+            f"There is no policy {policy!r}; {source} states it.{did_you_mean(policy, valid)} "
+            f"Valid: {quoted(valid)}.",
+            policy=policy,
+            value=value,
+            source=source,
+            valid=tuple(valid),
+        )
+        self.reason = None
 
 
 class InvalidConfigError(ChainCallbacksError, ValueError):

@@ -300,6 +300,35 @@ def on_resume(event: Any) -> None:
     """A host took up a paused run."""
 
 
+class Step:
+    """A tag that says where in a composition a run stands: ``seq:step:1``, ``map:key:first``.
+
+    *place* is a pattern of what may follow, of bounded length.
+    """
+
+    __slots__ = ("begins", "place")
+
+    def __init__(self, begins: str, place: str = r"\d{1,9}") -> None:
+        self.begins, self.place = begins, place
+
+    def tag(self, place: object) -> str:
+        """Return the tag of the run at *place*: a number from 1, or a key."""
+        return f"{self.begins}{place}"
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of these tags."""
+        return f"{self.begins}{self.place}"
+
+
+SEQUENCE_STEP: Final = Step("seq:step:")
+RETRY_ATTEMPT: Final = Step("retry:attempt:")
+TOOL_CALL: Final = Step("tool:call:")
+# A program may make its keys of its data.
+MAP_KEY: Final = Step("map:key:", r"[^\r\n]{0,200}")
+STEPS: Final = (MAP_KEY, RETRY_ATTEMPT, SEQUENCE_STEP, TOOL_CALL)
+
+
 class RunKind:
     """What makes up a run of one type: how it starts, and the two ways in which it ends.
 

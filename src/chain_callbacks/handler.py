@@ -93,7 +93,9 @@ class BaseCallbackHandler:
     def flush(self, timeout: float) -> Any:
         """Send all that is held, due or not, within *timeout* seconds; the handler stays in use.
 
-        Called with nothing left in the handler's queue, at the end of the process too.
+        Called with nothing left in the handler's queue, and at the end of the process again,
+        whether anything is held then or not; also where the chain that told the handler is gone.
+        Returns how much is left, nothing where all was sent.
         """
 
     def close(self) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args
 
-from .errors import InvalidPolicyError
+from .errors import InvalidPolicyError, UnknownPolicyError
 from .events import RunType
 from .handler import BaseCallbackHandler, Content, Delivery, HandlerLike, OnError
 
@@ -65,6 +66,10 @@ class WhenFull(NamedTuple):
         return f"block({self.seconds:g})" if self.seconds else "drop"
 
 
+IN_CODE: Final = "policy()"
+"""Who states a policy in code; where it does is known when it is attached."""
+
+
 class Policy(NamedTuple):
     """How a handler is listened to; a field that is None was not stated.
 
@@ -88,6 +93,11 @@ class Policy(NamedTuple):
         """Return this policy with what *later* states in its place."""
         stated = {name: value for name, value in later.stated().items() if name != "by"}
         return self._replace(**stated, by=tuple({**dict(self.by), **dict(later.by)}.items()))
+
+    def stated_in(self, place: str) -> Policy:
+        """Return this policy, with *place* as where code stated what it states there."""
+        by = [(name, f"{IN_CODE} in {place}" if who == IN_CODE else who) for name, who in self.by]
+        return self._replace(by=tuple(by))
 
     def stated(self) -> dict[str, Any]:
         """Return the fields that were stated, by name."""
@@ -156,6 +166,10 @@ class Manner(NamedTuple):
         Raises:
             InvalidPolicyError: Its exceptions are to leave a run that does not wait for it.
         """
+        if UNSTATED == operator == code and _CHOICES.keys().isdisjoint(vars_of(handler)):
+            is_raising = getattr(handler, "raise_error", False) is True
+            kind: Any = type(handler)
+            return _manner_of(kind, content, is_raising=is_raising)
         own = cls.by_default(handler, content=content)
         manner = own._replace(**_manners(code))._replace(**_manners(operator))
         if operator.content is not None and code.content is not None:
@@ -191,9 +205,30 @@ class Manner(NamedTuple):
             own = {name: getattr(handler, name) for name in _CHOICES}
             if own["content"] is None:
                 del own["content"]
+            for name, value in own.items():
+                if value not in _CHOICES[name]:
+                    raise InvalidPolicyError(
+                        policy=name,
+                        value=str(value),
+                        source=f"the class {kind.__qualname__}",
+                        valid=_CHOICES[name],
+                    )
         if getattr(handler, "raise_error", False) is True:
             own["on_error"] = "raise"
         return cls(**{"content": content, **own})
+
+
+def vars_of(handler: object) -> Mapping[str, Any]:
+    """Return what *handler* has as attributes of its own, besides those of its class."""
+    own: Mapping[str, Any] = getattr(handler, "__dict__", {})
+    return own
+
+
+@lru_cache(maxsize=256)
+def _manner_of(kind: type, content: Content, *, is_raising: bool) -> Manner:
+    # A fresh object for every request is an ordinary pattern: its class is asked once.
+    manner = Manner.by_default(kind, content=content)
+    return manner._replace(on_error="raise") if is_raising else manner
 
 
 def _manners(policy: Policy) -> dict[str, Any]:
@@ -286,7 +321,7 @@ def parse_policy(values: Mapping[str, str | int], *, source: str) -> Policy:
     stated = {}
     for name, value in values.items():
         if name not in _PARSERS:
-            raise InvalidPolicyError(policy="policy", value=name, source=source, valid=POLICIES)
+            raise UnknownPolicyError(policy=name, value=str(value), source=source, valid=POLICIES)
         text = str(value) if type(value) is int else value
         if not isinstance(text, str):
             raise InvalidPolicyError(
@@ -330,4 +365,4 @@ def policy(handler: HandlerLike, /, **values: str | int) -> WithPolicy:
     Raises:
         InvalidPolicyError: A policy has an unknown name or value.
     """
-    return WithPolicy(handler, parse_policy(values, source="policy()"))
+    return WithPolicy(handler, parse_policy(values, source=IN_CODE))

@@ -183,3 +183,14 @@ def test_explain_where_all_is_disabled_names_the_variable(capsys, monkeypatch):
     assert capsys.readouterr().out == (
         "No handler is attached.\nCHAIN_CALLBACKS_DISABLED is set.\n"
     )
+
+
+def test_explain_lets_no_escape_of_an_entry_reach_the_terminal(capsys, monkeypatch):
+    """An entry of the environment that is no name stands in its column, written out."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "\x1b[31mred")
+
+    assert main(["explain"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "#1  \\x1b[31mred  refused" in printed

@@ -80,6 +80,8 @@ def test_list_imports_no_plugin(capsys, fake_distribution, monkeypatch):
         ({"": "console,-console:eu", "_CONSOLE__EU__CONTENT": "full"}, {"console"}),
         ({"": "a b,unknown,console"}, {"console"}),
         ({"": "console", "_DENY": "console"}, set()),
+        ({"": "console", "_DENY": "chain-callbacks/console"}, set()),
+        ({"": "structlog,console", "_REQUIRE": "console", "_ALLOW": "console"}, {"console"}),
         ({"_REQUIRE": "console"}, {"console"}),
         ({"": "console", "_DISABLED": "1"}, set()),
     ],

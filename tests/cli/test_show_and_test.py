@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from chain_callbacks import register
+import pytest
+
+from chain_callbacks import BaseCallbackHandler, register
 from chain_callbacks.cli import main
 
 NEEDY = (
@@ -147,9 +149,8 @@ def test_test_reports_a_handler_that_fails(capsys):
         "events": ["on_chain_end"],
         "problems": [
             (
-                "The handler test_test_reports_a_handler_that_fails.<locals>.Handler failed in "
-                "on_chain_end with ConnectionError. The run goes on; more failures of this handler "
-                "are counted, not logged."
+                "The handler mine failed in on_chain_end with ConnectionError. The run goes on; "
+                "more failures of this handler are counted, not logged."
             )
         ],
     }
@@ -165,3 +166,102 @@ def test_test_of_a_handler_that_cannot_be_made_says_why(capsys, fake_distributio
         "acme: CHAIN_CALLBACKS_ACME__TOKEN is not set. chain-callbacks test asks for it. "
         "Set what is missing, or take the name out.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ("on_llm_end", ["on_llm_end"]),
+        ("on_tool_error", ["on_tool_error"]),
+        ("on_retriever_start", ["on_retriever_start"]),
+        ("on_embeddings_end", ["on_embeddings_end"]),
+        ("on_custom_event", ["on_custom_event"]),
+        ("on_event", ["on_chain_start", "on_chain_error"]),
+    ],
+)
+def test_test_makes_a_run_that_the_handler_hears(capsys, event, told):
+    """Whatever it implements, the run is of a type that tells it of that."""
+    heard = []
+    kind = type("Handler", (), {event: lambda self, *args, **kwargs: heard.append(event)})
+    register("mine", kind)
+
+    assert main(["test", "mine", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["events"] == told
+    assert heard == [event] * len(told)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("ONLY", "tool", "its policy, only=tool, lets no event through that it implements"),
+        ("", "", "it implements no event that a test run has"),
+    ],
+)
+def test_test_of_a_handler_that_hears_nothing_is_a_problem(
+    capsys, monkeypatch, variable, value, reason
+):
+    """No success is reported where nothing was told; the operator's policy counts."""
+    if variable:
+        monkeypatch.setenv(f"CHAIN_CALLBACKS_MINE__{variable}", value)
+    event = "on_llm_end" if variable else "on_retry"
+    register("mine", type("Handler", (), {event: lambda self, *args, **kwargs: None}))
+
+    assert main(["test", "mine"]) == 1
+
+    assert capsys.readouterr().out == f"mine: It was told of nothing: {reason}.\n"
+
+
+def test_test_carries_the_tags_that_the_policy_wants(capsys, monkeypatch):
+    """A policy that selects runs by a tag lets the test through."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_MINE__TAGS", "prod")
+    register("mine", type("Handler", (), {"on_chain_end": lambda self, *args, **kwargs: None}))
+
+    assert main(["test", "mine"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("DENY", "mine"), ("ALLOW", "console"), ("DISABLED", "1")]
+)
+def test_test_sends_nothing_that_the_operator_forbids(capsys, monkeypatch, variable, value):
+    """A denied handler is not made, and the exit code is 2."""
+    register("mine", lambda: pytest.fail("it was made"))
+    monkeypatch.setenv(f"CHAIN_CALLBACKS_{variable}", value)
+
+    assert main(["test", "mine"]) == 2
+
+    assert f"CHAIN_CALLBACKS_{variable} forbids it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "test"])
+@pytest.mark.parametrize("name", ["-console", "none"])
+def test_a_removal_names_no_handler(capsys, command, name):
+    """What takes something out is refused, and not read as if the minus were not there."""
+    assert main([command, "--", name]) == 2
+
+    assert f"{name!r} cannot stand in chain-callbacks {command}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_test_waits_for_a_queue_and_says_what_is_left(capsys, monkeypatch, fails):
+    """A handler that is told later has been told when the command ends, or that is said."""
+    told = []
+
+    class Handler(BaseCallbackHandler):
+        delivery = "queued"
+
+        def on_chain_end(self, outputs, **kwargs):
+            told.append(outputs)
+
+        def flush(self, timeout):
+            return 3 if fails else 0
+
+    register("queue", Handler)
+
+    assert main(["test", "queue"]) == int(fails)
+
+    assert told == [{"test": True}]
+    said = "queue was told of on_chain_end and reported no failure.\n"
+    if fails:
+        said = "queue: It did not send everything in time: 3 pending, 0 failed, 0 dropped.\n"
+    assert capsys.readouterr().out == said

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chain_callbacks import handlers
+from chain_callbacks import errors, handlers
 from chain_callbacks.cli.commands import COMMANDS
 from chain_callbacks.dispatch.sinks import FACTS
 from chain_callbacks.events import EVENTS, KINDS
@@ -38,11 +38,27 @@ def undocumented(names: list[str], page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["chain_callbacks", "chain_callbacks.runnables", "chain_callbacks.testing"]
+    "module",
+    [
+        "chain_callbacks",
+        "chain_callbacks.hosts",
+        "chain_callbacks.runnables",
+        "chain_callbacks.testing",
+    ],
 )
 def test_public_names_are_on_their_page(module):
     """Whatever a module offers is explained; whatever is not explained is not offered."""
     assert undocumented(importlib.import_module(module).__all__, "reference/public-api.md") == []
+
+
+def test_errors_are_on_their_page():
+    """Whatever a caller may want to handle is explained."""
+    kinds = [
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.ChainCallbacksError)
+    ]
+    assert undocumented(kinds, "reference/public-api.md") == []
 
 
 def test_public_names_of_handlers_are_on_their_page():

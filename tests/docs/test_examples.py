@@ -89,6 +89,15 @@ def steady(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+def told(printed: str, page: Path) -> str:
+    """Return what a reader of the page sees: without the plugins of ours that it never names."""
+    text = page.read_text("utf-8")
+    others = [each.name for each in ROOT.glob("plugins/*") if each.name not in text]
+    return "\n".join(
+        line for line in printed.splitlines() if not any(other in line for other in others)
+    )
+
+
 def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
@@ -189,7 +198,7 @@ def test_command_of_a_page_prints_what_it_says(page, block, tmp_path):
     folder = prepare(tmp_path, blocks_of(page)[: block.place])
     script = "set -e\n" + _INSTALL.sub("", block.source)
 
-    printed = run("sh", "-c", script, folder=folder)
+    printed = told(run("sh", "-c", script, folder=folder), page)
 
     assert steady(block.output) == steady(printed)
 
@@ -213,6 +222,12 @@ def test_blocks_of_a_page_are_of_known_languages(page):
 
     assert set(languages) <= {*_LANGUAGES}
     assert len(_FENCE.findall(text)) == 2 * len(languages)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_of_a_page_leave_no_variable_behind(page):
+    """Each block prints what it says for who follows the page in one shell, too."""
+    assert [each.source for each in commands_of(page) if "export " in each.source] == []
 
 
 def test_pages_install_only_what_there_is():
@@ -250,7 +265,8 @@ def test_plugins_of_a_page_pack_the_module_they_point_to(page):
                     .get("only-include", ())
                 ),
             }
-            values = data["project"]["entry-points"]["chain_callbacks"].values()
+            groups = data["project"]["entry-points"]
+            values = [value for points in groups.values() for value in points.values()]
 
             assert {value.partition(":")[0] for value in values} <= packed
 

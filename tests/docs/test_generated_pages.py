@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import page as page_of_numbers
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -23,3 +25,11 @@ def test_generated_page_is_current(script, page):
     made = runpy.run_path(str(DOCS / script))["page"]()
 
     assert made == (DOCS / page).read_text("utf-8")
+
+
+def test_page_of_numbers_and_its_pictures_are_current():
+    """They show the numbers that the repository keeps: `python -m benchmarks.page` writes them."""
+    folder = DOCS / "explanation"
+    made = page_of_numbers.made()
+
+    assert made == {name: (folder / name).read_text("utf-8") for name in made}

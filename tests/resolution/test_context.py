@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
@@ -380,6 +381,37 @@ def test_a_tree_that_begins_below(heard):
         1, {"tags": ["x"]}
     )
     assert ([None], ["a"]) == (seen, who(heard))
+
+
+def test_what_is_around_is_the_same_inside_attached(heard):
+    """Where nobody listens, a scope that adds nobody hides neither the run nor its tags."""
+    seen: list[object] = []
+
+    def silent(value: int) -> int:
+        for scope in (nullcontext(), attached("-a")):
+            with scope:
+                manager = current_manager()
+                seen.append((parents(manager), manager.tags, manager.is_silent))
+        return value
+
+    inner = RunnableLambda(silent, name="inner")
+    RunnableLambda(lambda value: inner.invoke(value, {"callbacks": ["-a"]}), name="outer").invoke(
+        1, {"callbacks": ["a"], "tags": ["x"]}
+    )
+    assert [("outer", ("x",), True)] * 2 == seen
+
+
+def test_limits_reach_a_function_through_attached():
+    """A function's config inside a scope has the limit of the call around it, heard or not."""
+    seen: list[object] = []
+    inner = RunnableLambda(lambda value, config: seen.append(config["recursion_limit"]))
+
+    def body(value: int) -> None:
+        with attached("-a"):
+            inner.invoke(value)
+
+    RunnableLambda(body).invoke(1, {"recursion_limit": 50})
+    assert [50] == seen
 
 
 # Fork

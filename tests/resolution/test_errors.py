@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from chain_callbacks import errors
+from chain_callbacks import errors, policy, register
 
 # Each error with its text and the built-in class that it is as well.
 CASES = [
@@ -15,6 +15,13 @@ CASES = [
         errors.InvalidNameError(entry="a b", position=2, source="CHAIN_CALLBACKS"),
         ("'a b' is no handler name; entry 2 of CHAIN_CALLBACKS. Write letters and digits, joined "
         "by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'."),
+        ValueError,
+    ),
+    (
+        errors.InvalidNameError(
+            entry="a:b", position=1, source="register()", reason="only a name alone may stand there"
+        ),
+        "'a:b' cannot stand in register(): only a name alone may stand there.",
         ValueError,
     ),
     (
@@ -43,7 +50,11 @@ CASES = [
     ),
     (
         errors.UnknownInstanceError(
-            name="slack:audit", source="attached()[0]", variable="CHAIN_CALLBACKS_SLACK__AUDIT__"
+            name="slack:audit",
+            source="attached()[0]",
+            variable="CHAIN_CALLBACKS_SLACK__AUDIT__",
+            installed=["slack"],
+            distribution="chain-callbacks-slack",
         ),
         ("No handler is called 'slack:audit'; attached()[0] asks for it. Nobody configured that "
         "instance: set one of its settings, CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>, to make it "
@@ -106,6 +117,14 @@ CASES = [
         ("'eror' is no value of the policy 'only'; policy() states it. Did you mean 'errors'? "
         "Valid: 'all', 'errors'."),
         ValueError,
+    ),
+    (
+        errors.UnknownPolicyError(
+            policy="onyl", value="errors", source="policy()", valid=("only", "tags")
+        ),
+        ("There is no policy 'onyl'; policy() states it. Did you mean 'only'? "
+        "Valid: 'only', 'tags'."),
+        errors.InvalidPolicyError,
     ),
     (
         errors.InvalidConfigError(key="tag", reason="is no key of a config."),
@@ -214,3 +233,32 @@ def test_a_group_is_one_error_of_ours():
     """`except ChainCallbacksError` catches it too."""
     with pytest.raises(errors.ChainCallbacksError):
         raise errors.ConfigurationErrors([errors.SettingsError(problems=["p"])])
+
+
+def test_a_policy_that_there_is_not():
+    """A misspelt policy is said to be none, with the closest one; its value is no part of that."""
+    with pytest.raises(errors.UnknownPolicyError) as caught:
+        policy("x", onyl="errors")
+    assert str(caught.value).startswith(
+        "There is no policy 'onyl'; policy() states it. Did you mean 'only'?"
+    )
+    assert ("onyl", "errors") == (caught.value.policy, caught.value.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("slack:audit", "only a name alone may stand there, such as 'slack'"),
+        ("acme/slack", "only a name alone may stand there, such as 'slack'"),
+        (
+            "-slack",
+            "it takes something out, and only the name of a handler may stand there",
+        ),
+        ("-none", "'none' takes out everything before it, and stands alone"),
+    ],
+)
+def test_a_name_that_cannot_stand_there(name, reason):
+    """What is a name elsewhere is not called none: the error says why it cannot stand there."""
+    with pytest.raises(errors.InvalidNameError) as caught:
+        register(name, object)
+    assert f"{name!r} cannot stand in register(): {reason}." == str(caught.value)

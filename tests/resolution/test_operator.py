@@ -136,7 +136,10 @@ def test_a_setting_that_is_wrong_stops_everything(monkeypatch, heard):
         STEP.invoke(1, {"callbacks": ["a"]})
     assert [] == heard
     assert (
-        "CHAIN_CALLBACKS_DENY: '-a' takes something out; only names may stand here",
+        (
+            "CHAIN_CALLBACKS_DENY: '-a' cannot stand in the list: it takes something out, and "
+            "only the name of a handler may stand there."
+        ),
         "CHAIN_CALLBACKS_DISABLED: Input should be a valid boolean, unable to interpret input",
     ) == caught.value.problems
 

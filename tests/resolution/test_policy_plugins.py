@@ -103,6 +103,14 @@ def test_a_policy_sees_who_would_listen(policy_plugin, heard, listening):
     assert ("Listening",) == sys.modules[module].asked[-1]
 
 
+@pytest.mark.parametrize("ask", [resolve, lambda names: explain(callbacks=names)])
+def test_a_policy_is_asked_once_by_who_asks(policy_plugin, ask):
+    """`resolve()` and `explain()` fold once, environment and call together."""
+    module = policy_plugin("watch")
+    ask(["b", "a"])
+    assert [("b", "a")] == sys.modules[module].asked
+
+
 def test_the_current_manager_is_under_the_policy(policy_plugin):
     """A manager that is passed on by hand has what the policy adds."""
     policy_plugin("audit", "resolution.add('d')")
@@ -279,9 +287,10 @@ def test_the_hooks_are_told_of_what_is_made_and_what_fails(hooks):
     ] == sys.modules["metrics_x"].told[:3]
 
 
-def test_a_hook_that_raises_is_logged(hooks, said, heard):
+@pytest.mark.parametrize("error", ["ValueError(name)", "SystemExit"])
+def test_a_hook_that_raises_is_logged(hooks, said, heard, error):
     """The handler that it was told of works all the same."""
-    hooks("raise ValueError(name)")
+    hooks(f"raise {error}")
     STEP.invoke(1, {"callbacks": ["metrics", "a"]})
     assert ["a"] == who(heard)
     assert ["The plugin metrics:metrics_x failed in chain_callbacks_handler_created."] * 2 == said()

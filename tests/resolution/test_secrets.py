@@ -378,10 +378,13 @@ def test_no_value_of_the_file_is_told_where_it_is_wrong(tmp_path, monkeypatch, w
     section = f'[handlers.x]\nurl = "{CANARY}"\n'
     path.write_text(f"{section}{wrong}" if wrong.startswith("[") else f"{wrong}\n{section}")
     monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
-    for act in (lambda: STEP.invoke(1), check, explain):
+    for act in (lambda: STEP.invoke(1), check, resolve):
         with pytest.raises(ChainCallbacksError) as caught:
             act()
         assert_silent(told_of(caught.value))
+    explained = explain()
+    (problem,) = explained.problems
+    assert_silent([*told_of(problem), str(explained)])
 
 
 def test_a_name_that_is_a_secret_by_mistake_is_quoted(monkeypatch):

@@ -8,7 +8,16 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from chain_callbacks import HandlerSettings, attached, check, policy, register, reload, resolve
+from chain_callbacks import (
+    HandlerSettings,
+    attached,
+    check,
+    explain,
+    policy,
+    register,
+    reload,
+    resolve,
+)
 from chain_callbacks.errors import (
     ConfigurationErrors,
     HandlerSettingsError,
@@ -415,12 +424,46 @@ def test_policies_are_settings_of_any_handler(config_file, monkeypatch, heard):
 
 
 @pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_is_as_one_that_is_not_set(config_file, monkeypatch, heard, empty):
+    """It loosens nothing that the file says."""
+    config_file('callbacks = ["plain"]\n[handlers.plain]\nonly = "errors"\n')
+    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", empty)
+    STEP.invoke(1)
+    (row,) = resolve().as_data()
+    assert ([], "only=errors content=redacted") == (heard, row["policy"])
+
+
+@pytest.mark.usefixtures("plain")
 def test_code_tightens_what_the_operator_set(monkeypatch, heard):
     """A policy stated in code is added to the operator's."""
     monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "chain")
     STEP.invoke(1, {"callbacks": [policy("plain", tags="prod")]})
     STEP.invoke(1, {"callbacks": [policy("plain", tags="prod")], "tags": ["prod"]})
     assert [("step", "plain")] == heard
+
+
+@pytest.mark.usefixtures("plain")
+def test_explain_shows_the_policy_of_a_later_entry():
+    """It is the row of the handler that says how it is listened to, and who stated it where."""
+    first, later = explain(
+        config={"callbacks": ["plain", policy("plain", only="errors")]}
+    ).as_data()
+    assert ("only=errors content=redacted", "merged") == (first["policy"], later["status"])
+    assert ['only=errors by policy() in config["callbacks"][1]'] == first["stated_by"]
+
+
+def test_explain_shows_the_policy_of_an_object_that_is_named_too(monkeypatch, listening):
+    """One object by two ways is one row that has what both state."""
+    handler = listening("shared")
+    register("shared", lambda: handler)
+    monkeypatch.setenv("CHAIN_CALLBACKS_SHARED__ONLY", "errors")
+    first, _ = explain(config={"callbacks": [handler, policy("shared", tags="x")]}).as_data()
+    assert "only=errors tags=x" == first["policy"]
+    assert [
+        "only=errors by CHAIN_CALLBACKS_SHARED__ONLY",
+        'tags=x by policy() in config["callbacks"][1]',
+    ] == first["stated_by"]
 
 
 @pytest.mark.usefixtures("plain")

@@ -8,6 +8,7 @@ import pytest
 
 from chain_callbacks import BaseCallbackHandler
 from chain_callbacks.runnables import RunnableLambda, RunnablePassthrough
+from chain_callbacks.runnables.wrappers import RunnableRetry, RunnableWithFallbacks
 from chain_callbacks.testing import RecordingHandler
 
 
@@ -106,3 +107,20 @@ def test_fallbacks_that_all_fail_raise_the_first_error(recorder: RecordingHandle
         "  chain first error ValueError\n"
         "  chain second error KeyError"
     )
+
+
+def test_one_of_several_may_stand_alone() -> None:
+    """One alternative, and one class of exceptions, need no list around them."""
+    failed: list[str] = []
+
+    def breaks(text: str) -> str:
+        failed.append(text)
+        raise ValueError("no")
+
+    step = RunnableLambda(breaks)
+    spare = RunnablePassthrough()
+    assert RunnableWithFallbacks(step, spare, exceptions_to_handle=ValueError).invoke("x") == "x"
+    retry = RunnableRetry(step, retry_if_exception_type=ValueError, wait_exponential_jitter=False)
+    with pytest.raises(ValueError, match="no"):
+        retry.invoke("y")
+    assert failed == ["x", "y", "y", "y"]

@@ -157,6 +157,28 @@ def test_a_tool_may_ask_for_its_run(*, is_async: bool, recorder: RecordingHandle
     assert isinstance(seen["run_manager"], AsyncRun if is_async else Run)
 
 
+@pytest.mark.parametrize("form", ["invoke", "ainvoke"])
+def test_a_tool_may_ask_for_callbacks(form: str, recorder: RecordingHandler) -> None:
+    """``callbacks`` is filled in with the run's child manager, and hidden from the model."""
+    seen: list[Any] = []
+
+    @tool
+    def use(x: int, callbacks: Any) -> int:
+        """Use a step."""
+        seen.append(callbacks)
+        return RunnablePassthrough(name="inner").invoke(x, {"callbacks": callbacks})
+
+    def act(config: RunnableConfig) -> int:
+        if form == "invoke":
+            return use.invoke({"x": 1}, config)
+        return asyncio.run(use.ainvoke({"x": 1}, config))
+
+    assert list(use.args) == ["x"]
+    assert act({"callbacks": [recorder]}) == act({}) == 1
+    assert recorder.tree() == "tool use\n  chain inner"
+    assert [getattr(each, "parent", None) and each.parent.name for each in seen] == ["use", None]
+
+
 def test_a_synchronous_tool_under_an_asynchronous_caller(recorder: RecordingHandler) -> None:
     """It runs in a thread, inside its run; its run manager is the one for synchronous code."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import attached, traced
+from chain_callbacks.errors import InvalidConfigError
 from chain_callbacks.runnables import HumanMessage, RunnableLambda, RunnablePassthrough
 from chain_callbacks.testing import RecordingHandler
 
@@ -131,6 +132,12 @@ def test_an_unknown_type_is_refused() -> None:
     """A type that no run has raises where the function is decorated."""
     with pytest.raises(ValueError, match="'modell' is no type of run"):
         traced("modell")  # type: ignore[call-overload]
+
+
+def test_one_text_is_no_list_of_tags() -> None:
+    """A text alone is refused, as in a call's config: its letters are not what was meant."""
+    with pytest.raises(InvalidConfigError, match=r"'tags'.*it must be a list of texts"):
+        traced("tool", tags="web")
 
 
 def test_a_method_is_told_without_its_object(recorder: RecordingHandler) -> None:

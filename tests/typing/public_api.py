@@ -22,6 +22,7 @@ from chain_callbacks import (
     HandlerDeniedError,
     HandlerSettings,
     Local,
+    Run,
     RunEnd,
     RunStart,
     RunStateHandler,
@@ -40,7 +41,6 @@ from chain_callbacks import (
     to_thread,
     traced,
 )
-from chain_callbacks.dispatch.runs import Run
 from chain_callbacks.resolution.asking import Resolution
 from chain_callbacks.runnables import (
     AIMessage,

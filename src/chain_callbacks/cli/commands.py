@@ -63,7 +63,28 @@ TIMEOUT: Final = Argument(
     },
 )
 
+RUN: Final = Command(
+    "run",
+    "running",
+    "run a program with its LangChain, or another host, bridged",
+    "Run a Python program as `python` does, with the hosts that it imports bridged: the handlers "
+    "that CHAIN_CALLBACKS names hear what they run. Options stand before the program.",
+    (
+        Argument(
+            ("--children",),
+            {"action": "store_true", "help": "bridge the hosts of child processes too"},
+        ),
+        Argument(("-m",), {"action": "store_true", "help": "PROGRAM is a module"}),
+        Argument(("program",), {"metavar": "PROGRAM", "help": "a script, a folder, or a module"}),
+        Argument(
+            ("arguments",),
+            {"nargs": "*", "metavar": "ARGUMENT", "help": "what the program is given"},
+        ),
+    ),
+)
+
 COMMANDS: Final = (
+    RUN,
     Command(
         "demo",
         "demo",
@@ -152,6 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: The arguments are wrong, or ask for help.
     """
     given = sys.argv[1:] if argv is None else argv
+    if given and given[0] == RUN.name and given[1:2] not in (["-h"], ["--help"]):
+        # What the program raises, and how it ends, is the program's.
+        return _runner(RUN)(Namespace(argv=given[1:]))
     try:
         try:
             return _run([f" {each}" if _REMOVAL.fullmatch(each) else each for each in given])
@@ -180,11 +204,15 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     for command in COMMANDS:
         if command.name == arguments.command:
-            module = import_module(f".{command.module}", __package__)
-            run: Callable[[Namespace], int] = module.run
-            return run(arguments)
+            return _runner(command)(arguments)
     parser.print_help()
     return 0
+
+
+def _runner(command: Command) -> Callable[[Namespace], int]:
+    module = import_module(f".{command.module}", __package__)
+    run: Callable[[Namespace], int] = module.run
+    return run
 
 
 def _sentences(error: Exception) -> Iterator[str]:

@@ -5,7 +5,7 @@ keys may be added, none goes within a major version::
 
     {"healthy": false,                  # whether the exit code is 0
      "findings": [{
-        "subject": "slack",             # the handler's name, or a variable's
+        "subject": "slack",             # the handler's name, a variable's, or a host's
         "status": "problem",            # ok, note, warning, problem
         "cause": "not installed",
         "remedy": "pip install chain-callbacks-slack",   # empty where nothing is to be done
@@ -25,16 +25,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
+from ..hosts.activation import findings as host_findings
 from ..resolution.diagnosis import Finding, diagnose, worst
-from ..resolution.explanation import aligned
-from .output import bold, dim, one_line, say, say_data
+from ..text import aligned, one_line
+from .output import bold, dim, say, say_data
 
 _MARKS: Final = {"ok": "ok", "note": "-", "warning": "warning", "problem": "PROBLEM"}
 
 
 def run(arguments: Namespace) -> int:
     """Print what there is to say of the configuration; return 1 if something does not work."""
-    findings = diagnose(timeout=arguments.timeout)
+    findings = [*diagnose(timeout=arguments.timeout), *host_findings()]
     is_healthy = worst(findings) != "problem"
     if arguments.json:
         say_data({"healthy": is_healthy, "findings": [asdict(each) for each in findings]})
@@ -47,9 +48,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
-    cells = [
-        (_MARKS[each.status], one_line(each.subject), one_line(each.cause)) for each in findings
-    ]
+    cells = [(_MARKS[each.status], each.subject, each.cause) for each in findings]
     for each, line in zip(findings, aligned(("", "", ""), cells).splitlines()[1:], strict=True):
         yield bold(line) if each.status == "problem" else line
         if each.remedy:

@@ -25,12 +25,14 @@ from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
 from ..resolution.environment import NAMES
-from ..resolution.explanation import aligned
 from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
+from ..resolution.fold import chosen
 from ..resolution.index import Candidate, index
-from ..resolution.names import DEFAULT_INSTANCE, Entry, Ref, handler_name, parse_entry
+from ..resolution.names import DEFAULT_INSTANCE, Ref, handler_name
 from ..resolution.operator import Operator, operator
-from .output import one_line, say, say_data
+from ..resolution.root import environment_items
+from ..text import aligned
+from .output import say, say_data
 
 _HEAD: Final = ("name", "enabled", "distribution", "version", "from")
 
@@ -66,40 +68,21 @@ def run(arguments: Namespace) -> int:
 def _cells(each: Listed) -> tuple[str, ...]:
     enabled = "yes" if each.enabled else "-"
     return (
-        # What is shown was written by whoever made the plugin.
-        one_line(each.entry),
+        each.entry,
         f"{enabled} (hooks)" if each.kind == "hooks" else enabled,
-        one_line(each.distribution or "-"),
-        one_line(each.version or "-"),
-        one_line(each.location or "registered"),
+        each.distribution or "-",
+        each.version or "-",
+        each.location or "registered",
     )
 
 
 def _enabled(word: Operator) -> frozenset[Key]:
     """Return the handlers that the environment, or its file, attaches to every run.
 
-    What cannot be used is passed over, as a run does it; ``explain`` says why.
+    What cannot be used is passed over, as a run does it; ``explain`` says why. What a policy
+    plugin changes is not known here: asking one imports it.
     """
-    if word.is_disabled:
-        return frozenset()
-    keys: list[Key] = []
-    for text, source in word.names:
-        with suppress(ChainCallbacksError):
-            keys = _folded(keys, parse_entry(text, source=source), word)
-    for entry in word.require:
-        with suppress(ChainCallbacksError):
-            keys.append(identify(entry.ref, source=f"{NAMES}_REQUIRE"))
-    return frozenset(keys)
-
-
-def _folded(keys: list[Key], entry: Entry, word: Operator) -> list[Key]:
-    if entry.operation == "none":
-        return []
-    key = identify(entry.ref, source=NAMES)
-    if entry.operation == "add":
-        return keys if word.rule_against(entry.ref) else [*keys, key]
-    instance = entry.ref.instance
-    return [each for each in keys if each[:2] != key[:2] or instance not in (None, each.instance)]
+    return frozenset() if word.is_disabled else chosen(environment_items()[0])
 
 
 def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:

@@ -7,7 +7,8 @@ import os
 import sys
 from typing import Any, Final
 
-from ..handlers.rendering import escaped, is_terminal, write_line
+from ..handlers.rendering import is_terminal, write_line
+from ..text import one_line
 
 _BOLD: Final = "\x1b[1m"
 _DIM: Final = "\x1b[2m"
@@ -31,11 +32,6 @@ def say_data(data: Any) -> None:
 def complain(program: str, text: str) -> None:
     """Write *text* to stderr as one line that says which program it is of."""
     write_line(f"{program}: {one_line(text)}")
-
-
-def one_line(text: str) -> str:
-    """Return *text* as one line in which nothing moves the cursor or changes a colour."""
-    return escaped(" ".join(text.split()))
 
 
 def bold(text: str) -> str:

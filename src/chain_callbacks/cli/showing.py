@@ -24,9 +24,9 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import asdict
 
-from ..resolution.explanation import aligned
 from ..resolution.showing import Setting, Shown, show
-from .output import bold, one_line, say, say_data
+from ..text import aligned, one_line
+from .output import bold, say, say_data
 
 
 def run(arguments: Namespace) -> int:
@@ -53,10 +53,10 @@ def _cells(setting: Setting) -> tuple[str, ...]:
     default = "(required)" if setting.is_required else setting.default or "-"
     return (
         setting.variable,
-        one_line(setting.kind),
-        one_line(default),
+        setting.kind,
+        default,
         setting.set_by or "-",
-        one_line(setting.value or "-"),
+        setting.value or "-",
     )
 
 

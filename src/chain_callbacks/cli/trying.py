@@ -1,8 +1,10 @@
 """The command ``test``: one marked run through the real handler, and what came of it.
 
-The run is called ``chain-callbacks test``, has the tag ``chain-callbacks:test`` and fails on
-purpose where the handler listens to errors, so that an alert arrives. Exit code 1 if the handler
-cannot be made, or failed. ``--json`` prints an object; keys may be added::
+The run is called ``chain-callbacks test``, has the tag ``chain-callbacks:test`` and is of a type
+that the handler, and its policy, listens to. It fails on purpose where the handler listens to
+errors, so that an alert arrives. Exit code 1 if the handler cannot be made, was told of nothing,
+failed, or did not send everything in time; 2 if the operator forbids it. ``--json`` prints an
+object; keys may be added::
 
     {"name": "slack", "delivered": true,
      "events": ["on_chain_start", "on_chain_error"],   # what it was told
@@ -13,17 +15,45 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from typing import Final
+from typing import Any, Final, TypeAlias
 
+from ..dispatch.delivery.ending import flush
 from ..dispatch.manager import CallbackManager
-from ..dispatch.sinks import events_of
-from ..errors import BrokenPluginError
+from ..dispatch.routes import Listener, Routes
+from ..dispatch.runs import Run
+from ..errors import BrokenPluginError, HandlerDeniedError, InvalidPolicyError
+from ..events import EventSpec, RunType, on_custom_event, on_text
+from ..resolution import environment as env
 from ..resolution import factory
-from ..resolution.names import parse_entry
-from .output import one_line, say, say_data
+from ..resolution.names import parse_name
+from ..resolution.operator import operator
+from ..runnables import AIMessage, ChatGeneration, HumanMessage, LLMResult
+from ..text import one_line
+from .output import say, say_data
 
 RUN: Final = "chain-callbacks test"
 TAG: Final = "chain-callbacks:test"
+_TEXT: Final = "This is a test of a handler."
+
+
+_ANSWER: Final = LLMResult([[ChatGeneration(AIMessage(_TEXT))]])
+_RUNS: Final[dict[RunType, tuple[Any, Any]]] = {
+    "chain": ({"test": True}, {"test": True}),
+    "chat_model": ([[HumanMessage(_TEXT)]], _ANSWER),
+    "llm": ([_TEXT], _ANSWER),
+    "tool": (_TEXT, _TEXT),
+    "retriever": (_TEXT, []),
+    "embeddings": ([_TEXT], [[0.0]]),
+    "prompt": ({"test": True}, _TEXT),
+    "parser": (_TEXT, _TEXT),
+}
+"""What a run of each type is given, and what it gives, in the order in which they are tried."""
+
+_Events: TypeAlias = tuple[tuple[EventSpec[...], tuple[Any, ...]], ...]
+_BETWEEN: Final[_Events] = (
+    (on_text, (_TEXT,)),
+    (on_custom_event, (RUN, {"test": True})),
+)
 
 
 class TestError(Exception):
@@ -40,22 +70,20 @@ class _Heard(logging.Handler):
         self.sentences: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.sentences.append(record.getMessage())
+        # Below the sentence may stand where it happened.
+        self.sentences.append(record.getMessage().partition("\n")[0])
 
 
 def run(arguments: Namespace) -> int:
     """Send one run through the handler, close it, and say what came of it."""
-    key = factory.identify(
-        parse_entry(arguments.name, source="chain-callbacks test").ref,
-        source="chain-callbacks test",
-    )
+    key = _permitted(arguments.name)
     heard = _Heard()
     log = logging.getLogger("chain_callbacks")
     log.addHandler(heard)
     told: list[str] = []
     try:
-        told = _try(key)
-    except BrokenPluginError as error:
+        _try(key, told)
+    except (BrokenPluginError, InvalidPolicyError) as error:
         heard.sentences.append(str(error))
     finally:
         log.removeHandler(heard)
@@ -78,15 +106,78 @@ def run(arguments: Namespace) -> int:
     return 0 if is_delivered else 1
 
 
-def _try(key: factory.Key) -> list[str]:
-    handler = factory.live(key, source="chain-callbacks test").handler
-    implemented = events_of(handler)
-    fails = "on_chain_error" in implemented or "on_event" in implemented
-    manager = CallbackManager([handler], tags=[TAG])
-    with manager.run("chain", RUN, {"test": True}) as run:
-        if fails:
-            run.fail(TestError("This is a test of a handler; nothing failed."))
-    # What it holds is sent now, while whatever goes wrong is still heard.
-    factory.reset()
-    issued = ("on_chain_start", "on_chain_error" if fails else "on_chain_end")
-    return [name for name in issued if name in implemented or "on_event" in implemented]
+def _permitted(name: str) -> factory.Key:
+    """Return the key of a handler that may be used.
+
+    Raises:
+        ChainCallbacksError: There is none of that name, or the operator forbids it.
+    """
+    ref = parse_name(name, source=RUN)
+    key = factory.identify(ref, source=RUN)
+    rule = operator().rule_against(ref, key.distribution)
+    if operator().is_disabled:
+        rule = f"{env.NAMES}_DISABLED"
+    if rule is not None:
+        raise HandlerDeniedError(name=str(ref), source=RUN, rule=rule)
+    return key
+
+
+def _try(key: factory.Key, told: list[str]) -> None:
+    live = factory.live(key, source=RUN)
+    listener = Listener(
+        key, live.handler, operator=live.operator, name=str(key), content="redacted"
+    )
+    log = logging.getLogger("chain_callbacks")
+    # A policy may want a tag that no test would have by chance.
+    tags = (TAG, *sorted(live.operator.tags or ()))
+    routes = Routes([listener])
+    _issue(CallbackManager.of(routes, routes, tags=tags), told)
+    if not told:
+        policy = str(live.operator)
+        log.warning(
+            "It was told of nothing: %s.",
+            f"its policy, {policy}, lets no event through that it implements"
+            if policy
+            else "it implements no event that a test run has",
+        )
+    report = flush()
+    if str(key) in report.late:
+        each = report.handlers[str(key)]
+        log.warning(
+            "It did not send everything in time: %d pending, %d failed, %d dropped.",
+            each.pending,
+            each.failed,
+            each.dropped,
+        )
+    # Closed now, while whatever goes wrong is still heard.
+    for _, close in factory.closing():
+        close()
+
+
+def _issue(manager: CallbackManager, told: list[str]) -> None:
+    """Make the run whose error is heard; else whose end or start; else what comes between."""
+    runs = {each: manager.run(each, RUN, given) for each, (given, _) in _RUNS.items()}
+    for phase in ("error", "end", "start"):
+        for run in runs.values():
+            if run.hears(getattr(run.kind, phase)):
+                _tell(run, told, fails=phase == "error")
+                return
+    _tell(runs["chain"], told, fails=False, between=_BETWEEN)
+
+
+def _tell(run: Run, told: list[str], *, fails: bool, between: _Events = ()) -> None:
+    last = run.kind.error if fails else run.kind.end
+    issued = (run.kind.start, *(spec for spec, _ in between), last)
+    told += [spec.name for spec in issued if run.hears(spec)]
+    try:
+        with run:
+            for spec, payload in between:
+                run.tell(spec, payload, {})
+            if fails:
+                run.fail(TestError("This is a test of a handler; nothing failed."))
+            else:
+                run.end(_RUNS[run.run_type][1])
+    except Exception as error:  # Its policy, on_error=raise, lets it stop a run.
+        logging.getLogger("chain_callbacks").warning(
+            "It stopped the run with %s.", type(error).__name__
+        )

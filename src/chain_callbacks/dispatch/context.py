@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from .manager import CallbackManager
@@ -33,17 +32,43 @@ QUIET: Final = Quiet()
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Attached:
-    """A scope with entries added to the one around it; opaque here, the resolver reads them."""
+    """A scope with entries added to the one around it; opaque here, the resolver reads them.
+
+    *before* is what the context held: on leaving it is put back.
+    """
 
     around: Any
     entries: Any
+    before: Any = None
 
 
-current: Final[ContextVar[Run | CallbackManager | Attached | Quiet | None]] = ContextVar(
-    "chain_callbacks", default=None
-)
+Scope: TypeAlias = "Run | CallbackManager | Attached | Quiet | None"
+"""What the context says of the calling code; nested runs are resolved from it."""
+
+current: Final[ContextVar[Scope]] = ContextVar("chain_callbacks", default=None)
 """Nothing; a run, whose manager is handed down; a manager where no run was made; what is around
 with entries attached since; or QUIET."""
+
+
+class _Surroundings:
+    """Who is asked, besides the context variable, which run the calling code is in."""
+
+    __slots__ = ("finders",)
+
+    def __init__(self) -> None:
+        self.finders: tuple[Callable[[Scope], Scope], ...] = ()
+
+
+surroundings: Final = _Surroundings()
+"""The finders of hosts that have a context of their own; empty where there is none."""
+
+
+def here() -> Scope:
+    """Return the scope of the calling code: the innermost, whether ours or a host's."""
+    scope = current.get()
+    for find in surroundings.finders:
+        scope = find(scope)
+    return scope
 
 
 def leave(token: Token[Any]) -> None:
@@ -52,8 +77,10 @@ def leave(token: Token[Any]) -> None:
     An asynchronous finaliser, and a generator closed by another task, meet a foreign context.
     Nothing was set there, so there is nothing to take out; setting the old value would be wrong.
     """
-    with contextlib.suppress(ValueError):
+    try:  # noqa: SIM105 - `suppress` is four calls, and this is done at every run
         current.reset(token)
+    except ValueError:
+        pass
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

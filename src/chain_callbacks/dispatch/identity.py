@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Final
 from uuid import UUID, SafeUUID
@@ -51,3 +52,8 @@ class Source:
 
 
 source: Final = Source()
+
+
+def moment(nanoseconds: int | None) -> datetime | None:
+    """Return a time of the wall clock in UTC; None for none."""
+    return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)

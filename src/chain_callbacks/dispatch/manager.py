@@ -11,6 +11,7 @@ from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
+from .options import options
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
 from .sinks import events_of
@@ -156,12 +157,17 @@ class CallbackManager:
         here: The routes of the runs that it starts.
         down: The routes of the runs nested in those.
         parent: The run around; None where its runs are roots.
+        root: The topmost run around; None likewise.
+        depth: How many runs are around.
         tags, metadata: Of its runs and of those nested in them.
         run_tags: Of its runs alone: *tags*, and what was added for them.
         is_silent: Whether nobody listens, here or further down.
     """
 
-    __slots__ = ("down", "here", "is_silent", "limits", "metadata", "parent", "run_tags", "tags")
+    __slots__ = (
+        *("depth", "down", "here", "is_silent", "limits", "metadata", "parent", "root"),
+        *("run_tags", "tags"),
+    )
 
     def __init__(
         self,
@@ -170,6 +176,8 @@ class CallbackManager:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        # Without names nothing else asks: what the operator has masked is masked here, too.
+        options.load()
         # One object is one listener, however often it is in the list.
         stated: dict[int, Listener] = {}
         for each in handlers:
@@ -195,6 +203,11 @@ class CallbackManager:
         self.tags, self.metadata, self.limits = tags, metadata, limits
         self.run_tags = tuple(dict.fromkeys((*tags, *local_tags))) if local_tags else tags
         self.is_silent = not here.listeners and not down.listeners
+        self.depth = 0
+        self.root = parent
+        if parent is not None:
+            self.depth = parent.manager.depth + 1
+            self.root = parent.manager.root or parent
 
     @classmethod
     def of(

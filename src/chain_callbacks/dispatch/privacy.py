@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, islice, repeat
+from functools import cache, lru_cache
+from itertools import islice, repeat
 from typing import Any, Final
 
-from ..events import EventSpec
+from ..events import STEPS, EventSpec
 from ..handler import Content
 from .copies import ITEMS, Copier
 from .redaction import Redactor
@@ -29,7 +29,6 @@ WITHHELD: Final = "[withheld]"
 # of any other argument, None does.
 _NOTHING: Final[Mapping[str, Callable[[], Any]]] = {
     "documents": list,
-    "embeddings": list,
     "input_str": str,
     "messages": lambda: [[]],
     "prompts": lambda: [""],
@@ -50,8 +49,6 @@ _MODELS: Final = ("model_name", "model", "model_id")
 _LONGEST_NAME: Final = 200
 _ANSWERS: Final = 20
 
-_STRUCTURAL: Final = r"(?:seq:step|retry:attempt|tool:call):\d{1,9}|map:key:[^\r\n]{0,200}"
-
 
 def view(
     spec: EventSpec[...],
@@ -68,15 +65,17 @@ def view(
     if level == "full":
         return arguments, keywords
     copier = None if level == "none" else Copier(redactor)
-    names = chain(spec.positional, repeat(""))
-    return (
-        tuple(_seen(spec, *pair, copier) for pair in zip(names, arguments, strict=False)),
-        {name: _seen(spec, name, value, copier) for name, value in keywords.items()},
-    )
+    ways = _ways_of(spec)
+    if len(ways) < len(arguments):
+        ways = (*ways, *repeat(_content_way(""), len(arguments) - len(ways)))
+    shown = tuple([way(value, copier) for way, value in zip(ways, arguments, strict=False)])
+    if not keywords:
+        return shown, {}
+    return shown, {name: _way(spec, name)(each, copier) for name, each in keywords.items()}
 
 
 def run_view(
-    tags: Iterable[str], metadata: Mapping[str, Any], level: Content, redactor: Redactor
+    tags: Sequence[str], metadata: Mapping[str, Any], level: Content, redactor: Redactor
 ) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """Return the tags and the metadata of a run as *level* shows them.
 
@@ -95,7 +94,7 @@ def run_view(
 
 @lru_cache(maxsize=1)
 def _structural() -> re.Pattern[str]:
-    return re.compile(_STRUCTURAL)
+    return re.compile("|".join(each.pattern for each in STEPS))
 
 
 def _is_structural(tag: object) -> bool:
@@ -114,34 +113,62 @@ class RetryView:
     outcome: Future[Any]
 
 
-def _seen(spec: EventSpec[...], name: str, value: Any, copier: Copier | None) -> Any:
-    """Return one argument as it is shown; without a *copier* only what is a fact."""
+_Way = Callable[[Any, Copier | None], Any]
+"""How one argument is shown; without a copier only what is a fact."""
+
+
+@cache
+def _ways_of(spec: EventSpec[...]) -> tuple[_Way, ...]:
+    return tuple(_way(spec, name) for name in spec.positional)
+
+
+def _way(spec: EventSpec[...], name: str) -> _Way:
     if name not in spec.content and (name in spec.positional or name in spec.keywords):
-        return _fact(value)
+        return _fact
+    return _content_way(name)
+
+
+@lru_cache(maxsize=256)
+def _content_way(name: str) -> _Way:
+    if name in _WAYS:
+        return _WAYS[name]
+    nothing = _NOTHING.get(name, _none)
+    withheld = _IN_LISTS.get(name, lambda: WITHHELD)
+    # A secret may be split across tokens; the end event has the whole.
+    is_part = name in ("token", "chunk")
+
+    def shown(value: Any, copier: Copier | None) -> Any:
+        if value is None:
+            return None
+        if copier is None or is_part:
+            return nothing()
+        return _closed(lambda: copier.copy(value), withheld)
+
+    return shown
+
+
+def _embeddings(value: Any, copier: Copier | None) -> Any:
     if value is None:
         return None
-    if name == "error":
-        return _error(value, copier)
-    if name == "retry_state":
-        return _retry(value, copier)
     if copier is None:
-        return _usage(value) if name == "response" else _NOTHING.get(name, _none)()
-    if name in ("token", "chunk"):
-        # A secret may be split across tokens; the end event has the whole.
-        return _NOTHING.get(name, _none)()
-    if name == "embeddings":
-        # A vector can be turned back into its text, which nobody could redact by then.
-        return _closed(lambda: [[] for _ in islice(value, ITEMS)], list)
-    if name == "response":
-        return _closed(lambda: copier.copy(value), lambda: _usage(value, WITHHELD) or WITHHELD)
-    return _closed(lambda: copier.copy(value), _IN_LISTS.get(name, lambda: WITHHELD))
+        return []
+    # A vector can be turned back into its text, which nobody could redact by then.
+    return _closed(lambda: [[] for _ in islice(value, ITEMS)], list)
+
+
+def _response(value: Any, copier: Copier | None) -> Any:
+    if value is None:
+        return None
+    if copier is None:
+        return _usage(value)
+    return _closed(lambda: copier.copy(value), lambda: _usage(value, WITHHELD) or WITHHELD)
 
 
 def _none() -> None:
     return None
 
 
-def _fact(value: Any) -> Any:
+def _fact(value: Any, _copier: Copier | None) -> Any:
     # `serialized` is one object for all who are told of a start.
     if not isinstance(value, dict):
         return value
@@ -170,6 +197,8 @@ def _say(error: str) -> None:
 
 
 def _error(error: Any, copier: Copier | None) -> Any:
+    if error is None:
+        return None
     if not isinstance(error, BaseException):
         return None if copier is None else _closed(lambda: copier.copy(error), lambda: WITHHELD)
     if copier is None:
@@ -177,13 +206,23 @@ def _error(error: Any, copier: Copier | None) -> Any:
     return _closed(lambda: copier.error(error), lambda: stand_in(error, WITHHELD))
 
 
-def _retry(state: Any, copier: Copier | None) -> RetryView:
+def _retry(state: Any, copier: Copier | None) -> RetryView | None:
+    if state is None:
+        return None
     failed = _failure(state)
     return RetryView(
         _closed(lambda: _number(getattr(state, "attempt_number", None)), _none),
         _closed(lambda: _number(getattr(state, "idle_for", None)), _none),
         future_of(_error(failed, copier) if isinstance(failed, BaseException) else None),
     )
+
+
+_WAYS: Final[Mapping[str, _Way]] = {
+    "embeddings": _embeddings,
+    "error": _error,
+    "response": _response,
+    "retry_state": _retry,
+}
 
 
 def _failure(state: Any) -> Any:

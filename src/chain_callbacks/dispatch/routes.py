@@ -10,10 +10,11 @@ from ..handler import Content
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from .delivery.backlog import rank_of
 from .delivery.counters import Counters, counters_of
+from .delivery.failures import count
 from .delivery.process import watch
 from .delivery.queued import Channel, channel_of, overrides
 from .options import options
-from .sinks import Tell, build, build_record_sink, check
+from .sinks import Tell, check, tells_of
 from .views import view_of
 
 if TYPE_CHECKING:
@@ -62,12 +63,14 @@ class Listener:
         self.content: Content = content
         self.counters = counters_of(name or type(handler).__qualname__)
         # The plain case is recognised by identity: its routes are chosen without a question.
-        hearing = Hearing.of(operator, policy)
-        self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
+        self.hearing = EVERYTHING
+        if not UNSTATED == operator == policy:
+            hearing = Hearing.of(operator, policy)
+            self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
         manner = Manner.of(handler, operator, policy, content=content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
-        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver"):
+        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver", "after_fork"):
             self.channel = channel_of(handler, self.counters, self.manner)
         watch()
 
@@ -121,8 +124,9 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
         sink.counters = _UNCOUNTED
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
-    if manner.delivery == "inline" and overrides(listener.handler, "deliver"):
-        sink.tell = _delivering(listener.channel, sink)
+    channel = listener.channel
+    if channel and manner.delivery == "inline" and overrides(listener.handler, "deliver"):
+        sink.tell = _delivering(channel, sink)
     if manner.on_error == "detach":
         sink.tell = _unless_detached(sink)
     return sink
@@ -139,27 +143,34 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
     rank, content, seconds = rank_of(spec), manner.content, manner.when_full.seconds
 
     def tell_later(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        view = view_of(run, spec, arguments, keywords, content, is_kept=True)
-        size = _FACTS_SIZE if content == "none" else view.size
+        try:
+            view = view_of(run, spec, arguments, keywords, content, is_kept=True)
+            size = _FACTS_SIZE if content == "none" else view.size
+            if size > manner.queue_bytes:
+                # More than the queue may hold of all events together: what it says without content.
+                view = view_of(run, spec, arguments, keywords, "none", is_kept=True)
+                size = min(_FACTS_SIZE, manner.queue_bytes)
+        except Exception as error:
+            # The payload's own code raised. Who called this counts for nobody.
+            count(sink, run, error)
+            return
         channel.put(sink, rank, view, size, seconds)
 
     return tell_later
 
 
-def _delivering(channel: Channel | None, sink: Sink) -> Tell:
+def _delivering(channel: Channel, sink: Sink) -> Tell:
     tell = sink.tell
 
     async def atell_and_deliver(
         run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
         await tell(run, arguments, keywords)
-        if channel is not None:
-            channel.deliver_here()
+        channel.deliver_here()
 
     def tell_and_deliver(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         result = tell(run, arguments, keywords)
-        if channel is not None:
-            channel.deliver_here()
+        channel.deliver_here()
         return result
 
     return atell_and_deliver if sink.is_async else tell_and_deliver
@@ -169,7 +180,7 @@ def _unless_detached(sink: Sink) -> Tell:
     tell, handler_id, counters = sink.tell, sink.handler_id, sink.counters
 
     def tell_or_not(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        if run.detached is not None and handler_id in run.detached:
+        if handler_id in run.detached:
             counters.add(delivered=-1)  # Who called this counts what did not raise as told.
             return None
         return tell(run, arguments, keywords)
@@ -198,14 +209,12 @@ class Routes(dict[EventSpec[...], Route]):
         HandlerSignatureError: A listener's method cannot take its event.
     """
 
-    __slots__ = ("folds", "is_filtered", "is_special", "listeners", "may_detach", "selections")
+    __slots__ = ("folds", "is_filtered", "listeners", "selections")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__()
         self.listeners = tuple(listeners)
         self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
-        self.may_detach = any(each.manner.on_error == "detach" for each in self.listeners)
-        self.is_special = self.is_filtered or self.may_detach
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
         for listener in self.listeners:
@@ -219,11 +228,8 @@ class Routes(dict[EventSpec[...], Route]):
         for listener in self.listeners:
             if listener.hearing.only.errors and not spec.is_failure:
                 continue
-            for builder in (build, build_record_sink):
-                built = builder(listener.handler, spec)
-                if built is not None:
-                    tell, is_async = built
-                    yield _sink(listener, spec, tell, is_async=is_async)
+            for tell, is_async in tells_of(listener.handler, spec):
+                yield _sink(listener, spec, tell, is_async=is_async)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
@@ -17,12 +17,12 @@ from ..events import EventSpec, RunKind, RunType
 from ..handler import Content
 from .context import current, leave
 from .delivery import inline
-from .identity import source
+from .identity import moment, source
 from .sinks import NO_KEYWORDS
 
 if TYPE_CHECKING:
     from .manager import CallbackManager
-    from .routes import Route, Routes
+    from .routes import Route
     from .views import Views
 
 P = ParamSpec("P")
@@ -31,6 +31,18 @@ Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
 
 NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
 _CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+
+
+class _Interruptions:
+    """The exceptions by which a host pauses a run, or leaves it on purpose: no failure."""
+
+    __slots__ = ("kinds",)
+
+    def __init__(self) -> None:
+        self.kinds: tuple[type[BaseException], ...] = ()
+
+
+interruptions: Final = _Interruptions()
 _STAMP: Final = "__chain_callbacks__"
 
 
@@ -82,7 +94,6 @@ class Run:
     Inside, it is the current run: what runs there is nested in it.
 
     Attributes:
-        depth: 0 for a root.
         name, run_type, tags, metadata: As they were given; never changed.
         status: None until the run ended.
         error_id: One for one exception object on its way up the tree; None without an error.
@@ -90,13 +101,11 @@ class Run:
         origin: The names of the runs from the root to where the exception began.
         routes, start_route, end_route: Who is told of it, of its start, of its end.
         content: How much of it a handler is shown that is given the run itself.
-        detached: The handlers, by ``id()``, that failed in this tree and hear no more of it.
     """
 
     # Each has an attribute's annotation here, since a run and its parent are of one class.
     manager: CallbackManager
     parent: Run | None
-    depth: int
     name: str
     run_type: RunType
     tags: tuple[str, ...]
@@ -111,10 +120,9 @@ class Run:
     origin: tuple[str, ...] = ()
     views: Views | None = None
     labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
-    detached: set[int] | None = None
+    converted: Any = None
     _ended_at = 0.0
     _child: CallbackManager | None = None
-    _root: Run | None = None
     _token: Token[Any] | None = None
     _told: frozenset[Hashable] = frozenset()
 
@@ -141,14 +149,11 @@ class Run:
         self._id_path = id_path
         self._is_open = True
         self.parent = parent = manager.parent
-        self.depth = 0 if parent is None else parent.depth + 1
         routes = manager.here
         if parent is not None:
-            self._root = parent._root or parent
             self._told = parent._told
-            self.detached = parent.detached
-        if routes.is_special:
-            routes = self._specially(routes)
+        if routes.is_filtered:
+            routes, self._told = routes.select(self.run_type, self.tags, self._told)
         self.routes = routes
         if run_id is not None:
             self.id = run_id
@@ -160,13 +165,6 @@ class Run:
             self.parent_id = None if parent is None else parent.id
             if run_id is None:
                 self.id = source.make_id()
-
-    def _specially(self, routes: Routes) -> Routes:
-        if routes.is_filtered:
-            routes, self._told = routes.select(self.run_type, self.tags, self._told)
-        if routes.may_detach and self.detached is None:
-            self.detached = set()
-        return routes
 
     # Set when the run is made where its start or its end is heard; else made when asked for.
 
@@ -180,10 +178,22 @@ class Run:
         """The id of the run around this one; None for a root."""
         return None if self.parent is None else self.parent.id
 
-    @cached_property
+    @property
+    def depth(self) -> int:
+        """How many runs are around this one: 0 for a root."""
+        return self.manager.depth
+
+    @property
     def root_id(self) -> UUID:
         """The id of the topmost run."""
-        return self.id if self._root is None else self._root.id
+        root = self.manager.root
+        return self.id if root is None else root.id
+
+    @cached_property
+    def detached(self) -> set[int]:
+        """The handlers, by ``id()``, that failed in this tree and hear no more of it."""
+        root = self.manager.root
+        return set() if root is None else root.detached
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -198,9 +208,7 @@ class Run:
     @property
     def started(self) -> datetime | None:
         """When the run started, in UTC; None before."""
-        if self.started_at is None:
-            return None
-        return datetime.fromtimestamp(self.started_at / 1e9, UTC)
+        return moment(self.started_at)
 
     @property
     def duration(self) -> float | None:
@@ -326,6 +334,7 @@ class Run:
         """Let the time of this run begin; return who is to be told of its start."""
         self.started_at = source.wall()
         self._began_at = source.monotonic()
+        self.payload = ()  # Who is told of it has it by now: a run may go on for long.
         return self.start_route
 
     def serialized(self) -> dict[str, Any]:
@@ -347,7 +356,11 @@ class Run:
         return self.end_route if spec is None else self.routes[spec]
 
     def _finish_with(self, error: BaseException) -> Route | None:
-        status: Status = "cancelled" if isinstance(error, _CANCELLED) else "error"
+        status: Status = "error"
+        if isinstance(error, _CANCELLED):
+            status = "cancelled"
+        elif isinstance(error, interruptions.kinds):
+            status = "interrupted"
         spec = self.kind.error
         route = self.finish(status, spec if status == "error" else spec.unless_failed)
         if route is not None:
@@ -477,6 +490,18 @@ class Run:
     aon_retriever_error = atells(events.on_retriever_error)
     aon_embeddings_end = atells(events.on_embeddings_end)
     aon_embeddings_error = atells(events.on_embeddings_error)
+
+
+# CPython lets the instances of a class share one layout, and takes names into it from the first few
+# alone: an attribute that is new later gives each run that has it a dict of its own.
+_ON_MOST_RUNS: Final = (
+    *("manager", "kind", "name", "run_type", "tags", "metadata", "payload", "_id_path", "_is_open"),
+    *("parent", "routes", "start_route", "end_route", "parent_id", "id"),
+    *("started_at", "_began_at", "_token", "_ended_at", "status", "_child", "views", "labels"),
+)
+_first: Final = Run.__new__(Run)
+for _each in _ON_MOST_RUNS:
+    setattr(_first, _each, None)
 
 
 class AsyncRun:

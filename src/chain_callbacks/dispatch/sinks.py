@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..errors import HandlerSignatureError
 from ..events import (
@@ -17,8 +17,11 @@ from ..events import (
     STANDARD_AT_START,
     EventSpec,
     on_chat_model_start,
+    on_llm_new_token,
     on_llm_start,
 )
+from ..policies import vars_of
+from .foreign import converting, package_of
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -67,20 +70,93 @@ def events_of(handler: object) -> tuple[str, ...]:
 
 def method_of(handler: object, name: str) -> Callable[..., Any] | None:
     """Return the handler's own method for an event; None where it would do nothing."""
-    if name not in getattr(handler, "__dict__", ()):
-        for cls in type(handler).__mro__:
-            if name in cls.__dict__:
-                if cls.__module__ in _NOT_OVERRIDDEN:
-                    return None
-                break
+    cls = type(handler)
+    if name not in vars_of(handler) and name in _not_overridden(cls):
+        return None
     method = getattr(handler, name, None)
     return method if callable(method) else None
+
+
+_by_class: Final[WeakKeyDictionary[type, frozenset[str]]] = WeakKeyDictionary()
+
+
+def _not_overridden(cls: type) -> frozenset[str]:
+    """Return the events for which a class has nothing but what a base class says: nothing."""
+    found = _by_class.get(cls)
+    if found is None:
+        found = _by_class[cls] = frozenset(
+            name for name in (*EVENTS, "on_event") if _is_base_class(_definer(cls, name))
+        )
+    return found
+
+
+def _definer(cls: type, name: str) -> type | None:
+    return next((each for each in cls.__mro__ if name in each.__dict__), None)
+
+
+def _is_base_class(cls: type | None) -> bool:
+    return cls is not None and cls.__module__ in _NOT_OVERRIDDEN
 
 
 def is_ignored(handler: object, spec: EventSpec[...]) -> bool:
     """Tell whether one of the handler's ``ignore_*`` flags silences the event."""
     # A stand-in (a mock) answers every attribute with something truthy that is no flag.
     return any(getattr(handler, flag, False) is True for flag in spec.ignored_by)
+
+
+def tells_of(handler: object, spec: EventSpec[...]) -> Iterable[tuple[Tell, bool]]:
+    """Return how *handler* is told of an event, by its method for it and by ``on_event``.
+
+    Each with whether that is to be awaited.
+
+    Raises:
+        HandlerSignatureError: The method cannot take what the event brings.
+    """
+    if _ASKED_OF_CLASSES.isdisjoint(vars_of(handler)):
+        # A fresh object for every request is an ordinary pattern: its class is asked once.
+        recipes = _recipes.get(type(handler))
+        if recipes is None:
+            recipes = _recipes[type(handler)] = {}
+        recipe = recipes.get(spec)
+        if recipe is None:
+            recipe = recipes[spec] = _recipe(handler, spec)
+        if not recipe.is_unusual:
+            if recipe.make is None:
+                return ()
+            return ((recipe.make(getattr(handler, spec.name)), recipe.is_async),)
+    return filter(None, (build(handler, spec), build_record_sink(handler, spec)))
+
+
+class _Recipe(NamedTuple):
+    """How the handlers of one class are told of one event: *make* takes the bound method.
+
+    Without *make* they are not; those of an unusual class are looked at one by one.
+    """
+
+    make: Callable[[Callable[..., Any]], Tell] | None
+    is_async: bool
+    is_unusual: bool = False
+
+
+_recipes: Final[WeakKeyDictionary[type, dict[EventSpec[...], _Recipe]]] = WeakKeyDictionary()
+_ASKED_OF_CLASSES: Final = frozenset(
+    [*EVENTS, "on_event", *(flag for spec in EVENTS.values() for flag in spec.ignored_by)]
+)
+
+
+def _recipe(handler: object, spec: EventSpec[...]) -> _Recipe:
+    if is_ignored(handler, spec):
+        return _Recipe(None, is_async=False)
+    method = method_of(handler, spec.name)
+    if spec.name == on_chat_model_start.name or method_of(handler, "on_event") is not None:
+        return _Recipe(None, is_async=False, is_unusual=True)
+    if method is None:
+        return _Recipe(None, is_async=False)
+    shape = _shape_of(handler, method, spec)
+    plain = None if getattr(method, "__self__", None) is not handler else shape.plain(spec)
+    if plain is None or package_of(handler) is not None:
+        return _Recipe(None, is_async=False, is_unusual=True)
+    return _Recipe(plain, inspect.iscoroutinefunction(method))
 
 
 def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
@@ -96,7 +172,7 @@ def build(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool] | None:
         return None
     method = method_of(handler, spec.name)
     if method is not None:
-        tell = _tell(handler, method, spec)
+        tell = converting(handler, spec, _tell(handler, method, spec))
         if spec.name == on_chat_model_start.name:
             # Base classes of foreign handlers raise NotImplementedError to ask for the fallback.
             tell = _or_as_text(
@@ -134,7 +210,7 @@ def check(handler: object) -> None:
         HandlerSignatureError: As it says.
     """
     cls = type(handler)
-    own: Mapping[str, Any] = getattr(handler, "__dict__", {})
+    own = vars_of(handler)
     if cls in _checked and not any(callable(own[name]) for name in EVENTS.keys() & own):
         return  # A fresh object for every request is an ordinary pattern.
     for spec in EVENTS.values():
@@ -146,7 +222,7 @@ def _told_as_text(handler: object) -> Tell | None:
     method = method_of(handler, on_llm_start.name)
     if method is None:
         return None
-    told = _tell(handler, method, on_llm_start)
+    told = converting(handler, on_llm_start, _tell(handler, method, on_llm_start))
 
     def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         serialized, batches = arguments
@@ -202,8 +278,19 @@ class _Shape:
     takes_any: bool
     named: tuple[str, ...]
 
+    def extras(self, spec: EventSpec[...]) -> list[str]:
+        """Return the facts that it asks for by their names, beyond what the event brings."""
+        brought = {*spec.positional, *spec.keywords, *spec.facts}
+        return [name for name in self.named if name in FACTS and name not in brought]
 
-def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
+    def plain(self, spec: EventSpec[...]) -> Callable[[Callable[..., Any]], Tell] | None:
+        """Return what makes the ordinary handler's sink; None for a method that asks for more."""
+        if not (self.is_positional and self.takes_any) or self.extras(spec):
+            return None
+        return _plain_token if spec.name == on_llm_new_token.name else _PLAIN.get(spec.facts)
+
+
+def _shape_of(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> _Shape:
     function = getattr(method, "__func__", method)
     try:
         shape = _shape(function, spec, is_bound=function is not method)
@@ -212,12 +299,17 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
     if isinstance(shape, str):
         name = type(handler).__qualname__
         raise HandlerSignatureError(handler=name, event=spec.name, reason=shape)
-    payload = {*spec.positional, *spec.keywords}
-    extras = [n for n in shape.named if n in FACTS and n not in payload and n not in spec.facts]
-    plain = _PLAIN.get(spec.facts)
-    if shape.is_positional and shape.takes_any and not extras and plain is not None:
+    return shape
+
+
+def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> Tell:
+    shape = _shape_of(handler, method, spec)
+    plain = shape.plain(spec)
+    if plain is not None:
         return plain(method)
-    wanted = [*(n for n in spec.facts if shape.takes_any or n in shape.named), *extras]
+    payload = {*spec.positional, *spec.keywords}
+    wanted = [n for n in spec.facts if shape.takes_any or n in shape.named]
+    wanted += shape.extras(spec)
     facts = tuple((name, FACTS[name]) for name in wanted if name not in payload)
     accepted = None if shape.takes_any else frozenset(shape.named)
     positional = None if shape.is_positional else spec.positional
@@ -259,6 +351,20 @@ def _plain_start(method: Callable[..., Any]) -> Tell:
             metadata={**run.metadata} if run.metadata else {},
             name=run.name,
             run_type=run.run_type,
+        )
+
+    return tell
+
+
+def _plain_token(method: Callable[..., Any]) -> Tell:
+    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        (token,) = arguments
+        return method(
+            token,
+            chunk=keywords.get("chunk"),
+            run_id=run.id,
+            parent_run_id=run.parent_id,
+            tags=[*run.tags],
         )
 
     return tell

@@ -6,14 +6,16 @@ A view is made when the first handler asks for its level, and shared by all that
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..events import EventSpec
 from ..handler import Content
 from . import privacy
+from .identity import moment
 from .options import options
 from .stand_ins import fields_of
 
@@ -29,6 +31,7 @@ class RunView:
 
     __slots__ = (
         "content",
+        "converted",
         "depth",
         "detached",
         "duration",
@@ -41,7 +44,7 @@ class RunView:
         "parent_id",
         "root_id",
         "run_type",
-        "started",
+        "started_at",
         "status",
         "tags",
     )
@@ -49,22 +52,28 @@ class RunView:
     def __init__(
         self, run: Run, tags: tuple[str, ...], metadata: Mapping[str, Any], content: Content
     ) -> None:
+        around = run.manager
         self.id = run.id
         self.parent_id = run.parent_id
-        self.root_id = run.root_id
-        self.depth = run.depth
+        self.root_id = self.id if around.root is None else around.root.id
+        self.depth = around.depth
         self.name = run.name
         self.run_type = run.run_type
         self.tags = tags
         self.metadata = metadata
         self.content = content
-        self.started = run.started
+        self.started_at = run.started_at
         self.status = run.status
         self.duration = None if run.status is None else run.duration
         self.error_id = run.error_id
         self.is_origin = run.is_origin
         self.origin = run.origin
         self.detached = run.detached
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run started, in UTC; None before."""
+        return moment(self.started_at)
 
     def __repr__(self) -> str:
         return f"<run {self.run_type} {self.name!r} {self.id}>"
@@ -83,14 +92,10 @@ class View(NamedTuple):
         return _size((self.arguments, self.keywords, self.run.tags, self.run.metadata))
 
 
-class Views:
-    """The views of one event of a run, by level; a run keeps those of its last event alone."""
+Labels = tuple[tuple[str, ...], Mapping[str, Any]]
 
-    __slots__ = ("arguments", "by_level")
-
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
-        self.arguments = arguments
-        self.by_level: dict[str, View] = {}
+Views = tuple[tuple[Any, ...], dict[str, View]]
+"""The arguments of an event of a run, and its views by level; a run keeps those of its last one."""
 
 
 def view_of(
@@ -109,13 +114,13 @@ def view_of(
     """
     views = run.views
     # The tuple of an event's arguments is its own, and lives as long as it is told.
-    if views is None or views.arguments is not arguments:
-        views = run.views = Views(arguments)
+    if views is None or views[0] is not arguments:
+        views = run.views = (arguments, {})
     # What a handler is given below `full` is a copy already.
     key = "kept" if is_kept and level == "full" else level
-    found = views.by_level.get(key)
+    found = views[1].get(key)
     if found is None:
-        found = views.by_level[key] = _view(run, spec, arguments, keywords, level)
+        found = views[1][key] = _view(run, spec, arguments, keywords, level)
     return found
 
 
@@ -129,32 +134,51 @@ def _view(
     if level == "full":
         seen = RunView(run, run.tags, _kept(run.metadata), level)
         return View(seen, _kept(arguments), _kept(keywords))
+    tags, metadata = _labels(run, level) if run.tags or run.metadata else ((), {})
+    shown = privacy.view(spec, arguments, keywords, level, options.redactor)
+    return View(RunView(run, tags, metadata, level), *shown)
+
+
+def _labels(run: Run, level: Content) -> Labels:
     # They never change, and most runs have several events.
     labels = run.labels.get(level)
     if labels is None:
         labels = privacy.run_view(run.tags, run.metadata, level, options.redactor)
         run.labels = {**run.labels, level: labels}
-    shown = privacy.view(spec, arguments, keywords, level, options.redactor)
-    return View(RunView(run, *labels, level), *shown)
+    return labels
 
 
 _DEPTH: Final = 16
-_COPIES: Final[Mapping[type, Callable[[Any, int], Any]]] = {
-    list: lambda value, depth: [_kept(each, depth) for each in value],
-    tuple: lambda value, depth: tuple(_kept(each, depth) for each in value),
-    dict: lambda value, depth: {key: _kept(each, depth) for key, each in value.items()},
-    set: lambda value, _: set(value),
-    deque: lambda value, _: deque(value, value.maxlen),
-    bytearray: lambda value, _: bytearray(value),
+_Keep = Callable[[Any], Any]
+# Another thread may be changing what is copied: a mapping is looked through in a copy made at once.
+_COPIES: Final[Mapping[type, Callable[[Any, _Keep], Any]]] = {
+    list: lambda value, keep: [keep(each) for each in value],
+    tuple: lambda value, keep: tuple(keep(each) for each in value),
+    dict: lambda value, keep: {key: keep(each) for key, each in value.copy().items()},
+    defaultdict: lambda value, keep: defaultdict(
+        value.default_factory, {key: keep(each) for key, each in value.copy().items()}
+    ),
+    OrderedDict: lambda value, keep: OrderedDict(
+        (key, keep(each)) for key, each in value.copy().items()
+    ),
+    set: lambda value, _: value.copy(),
+    deque: lambda value, _: value.copy(),
+    bytearray: lambda value, _: value.copy(),
 }
 
 
-def _kept(value: Any, depth: int = _DEPTH) -> Any:
-    """Return *value* with its containers copied; cut off where they hold one another."""
+def _kept(value: Any, depth: int = _DEPTH, known: dict[int, tuple[Any, Any]] | None = None) -> Any:
+    """Return *value* with its containers copied, each once; cut off where they hold one another."""
     copy = _COPIES.get(type(value))
     if copy is None:
         return value
-    return copy(value, depth - 1) if depth else "… [cut]"
+    if not depth:
+        return "… [cut]"
+    known = {} if known is None else known
+    if id(value) not in known:
+        # With the copy goes the original, so that no other one gets its id meanwhile.
+        known[id(value)] = copy(value, lambda each: _kept(each, depth - 1, known)), value
+    return known[id(value)][0]
 
 
 _NODES: Final = 10_000

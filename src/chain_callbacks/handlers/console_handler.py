@@ -10,10 +10,10 @@ from typing import Final
 from uuid import UUID
 from weakref import WeakSet
 
-from ..events import on_custom_event, on_llm_end, on_retry, on_text
+from ..events import SEQUENCE_STEP, on_custom_event, on_llm_end, on_retry, on_text
+from ..text import escaped
 from .lines import Line, LineHandler
 from .rendering import (
-    escaped,
     is_terminal,
     retry_of,
     shown,
@@ -179,7 +179,7 @@ class ConsoleHandler(LineHandler):
             tag
             for tag in map(escaped, line.tags)
             # The order of the lines says as much.
-            if not tag.startswith("seq:step:")
+            if not tag.startswith(SEQUENCE_STEP.begins)
         ]
         label = f"{line.run_type} {escaped(str(line.name))}"
         return f"{label} [{', '.join(tags)}]" if tags else label

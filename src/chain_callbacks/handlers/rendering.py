@@ -6,21 +6,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
+from ..text import escaped
+
 _USAGE: Final = {
     "input_tokens": ("input_tokens", "prompt_tokens"),
     "output_tokens": ("output_tokens", "completion_tokens"),
     "total_tokens": ("total_tokens",),
 }
-
-
-def escaped(text: str) -> str:
-    """Return *text* with newlines, terminal escapes and other invisible characters written out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
-        for each in text
-    )
 
 
 def shown(value: Any, limit: int) -> str:

@@ -9,18 +9,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from ..dispatch.context import Attached, current
-from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import Run
-
-
-def _current_run() -> Run | None:
-    scope = current.get()
-    while isinstance(scope, Attached):
-        scope = scope.around
-    if isinstance(scope, CallbackManager):
-        return scope.parent
-    return scope if isinstance(scope, Run) else None
+from ..dispatch.around import manager_around
 
 
 def add_run_ids(
@@ -33,7 +22,7 @@ def add_run_ids(
     A structlog processor: ``structlog.configure(processors=[add_run_ids, ...])``. Outside of a run
     it adds nothing; it never replaces a value that the line has.
     """
-    run = _current_run()
+    run = manager_around().parent
     if run is not None:
         event_dict.setdefault("run_id", str(run.id))
         event_dict.setdefault("root_run_id", str(run.root_id))
@@ -49,7 +38,7 @@ class RunIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Put the ids on *record*; return True."""
-        run = _current_run()
+        run = manager_around().parent
         for name, value in (
             ("run_id", run and str(run.id)),
             ("root_run_id", run and str(run.root_id)),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..dispatch.identity import source
 from ..events import EVENTS, EventSpec, on_custom_event, on_llm_end, on_retry
+from ..text import escaped
 from .lines import Line, LineHandler
 from .rendering import (
-    escaped,
     is_terminal,
     retry_of,
     shown,

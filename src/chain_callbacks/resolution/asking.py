@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from ..dispatch.context import Quiet, current
-from ..dispatch.manager import CallbackManager
+from ..dispatch.around import manager_of
+from ..dispatch.context import Quiet, here
+from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
-from ..dispatch.runs import Run
 from ..errors import (
+    BrokenPluginError,
     ChainCallbacksError,
     ConfigurationErrors,
     HandlerDeniedError,
@@ -18,13 +19,13 @@ from ..errors import (
     SettingsError,
 )
 from . import factory
+from .config import check as check_config
 from .explanation import Row, describe, table
 from .fold import Folded, fold
-from .names import parse_entry
+from .names import parse_plain_name
 from .operator import operator
-from .resolver import enter, given_manager, unwrapped
-from .root import environment_items, misspelt_variables
-from .scope import manager_here
+from .resolver import given_manager, over, unwrapped
+from .root import environment_items, misspelt_variables, warn
 from .sources import RUNTIME, Attachments, Item, items_of
 
 
@@ -61,68 +62,121 @@ class Explained(Protocol):
 def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
     """Return who would hear a run that starts here with *callbacks*, and a manager to start it.
 
+    Its ``problems`` are those that a call goes on without: of the environment, and what is broken.
+
     Args:
         callbacks: A name, a handler, a manager, or a list of them; as ``config["callbacks"]``.
         constructor: The same, as a component's constructor takes it.
 
     Raises:
-        ChainCallbacksError: One of them cannot be used.
+        ChainCallbacksError: One of them cannot be used, or the configuration is wrong.
     """
     own = None if constructor is None else Attachments(constructor, "constructor")
-    config = {"callbacks": callbacks}
-    manager = enter(own, config)
-    return Resolution(manager or manager_here(), _trace(own, callbacks).rows, ())
+    traced = _trace(own, callbacks)
+    if traced.problems and operator().is_strict:
+        raise ConfigurationErrors([problem for problem, _ in traced.problems])
+    if traced.fatal is not None:
+        raise traced.fatal
+    for problem, is_of_call in traced.problems:
+        if is_of_call and not isinstance(problem, BrokenPluginError):
+            raise problem
+    for problem, _ in traced.problems:
+        warn(problem)
+    return traced.as_resolution()
 
 
 def explain(
-    runnable: Explained | None = None, *, config: Mapping[str, Any] | None = None
+    runnable: Explained | None = None,
+    *,
+    callbacks: Any = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Resolution:
     """Return who would hear *runnable*, or a run that starts here, without running anything.
 
-    Nothing raises: what cannot be used is a row that says why. Print the result.
+    What cannot be used is a row that says why, and one of ``problems``. Print the result.
+
+    Args:
+        runnable: A component; where none is given, a run that is started by hand.
+        callbacks: Those of the call; short for ``config={"callbacks": callbacks}``.
+        config: Of the call.
+
+    Raises:
+        InvalidConfigError: A call would refuse *config* too.
+        TypeError: *runnable* is no component.
     """
+    if callbacks is not None:
+        config = {**(config or {}), "callbacks": callbacks}
+    if config is not None:
+        check_config(config)
     own, runtime = None, (config or {}).get("callbacks")
     if runnable is not None:
+        if not hasattr(runnable, "explained"):
+            raise TypeError(
+                f"explain() takes a component, and a {type(runnable).__name__} is none. Pass "
+                "names and handlers as explain(callbacks=[...])."
+            )
         own, runtime = runnable.explained(config)
-    folded = _trace(own, runtime)
-    manager = CallbackManager.of(folded.here, folded.down)
-    return Resolution(manager, folded.rows, folded.problems)
+    try:
+        return _trace(own, runtime).as_resolution()
+    except SettingsError as error:
+        row = Row("the settings", "the environment", "refused", reason=str(error))
+        return Resolution(NOBODY, (row,), (error,))
 
 
-def _trace(own: Attachments | None, runtime: Any) -> Folded:
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """A fold, what it was folded onto, and each problem with whether the call brought it."""
+
+    base: CallbackManager
+    folded: Folded
+    rows: tuple[Row, ...] = ()
+    problems: tuple[tuple[ChainCallbacksError, bool], ...] = ()
+
+    @property
+    def fatal(self) -> ChainCallbacksError | None:
+        return self.folded.fatal
+
+    def as_resolution(self) -> Resolution:
+        manager = over(self.base, self.folded)
+        return Resolution(manager, self.rows, tuple(problem for problem, _ in self.problems))
+
+
+def _trace(own: Attachments | None, runtime: Any) -> _Traced:
     """Fold everything at once, from nothing where no run is around: each entry has a row."""
-    scope, attached, runtime, bound = unwrapped(current.get(), runtime)
-    manager, runtime = given_manager(runtime)
+    scope, attached, runtime, bound = unwrapped(here(), runtime)
     items: list[Item] = []
-    problems: list[ChainCallbacksError] = []
-    base = Routes()
-    if manager is not None:
-        base, attached = manager.down, []
+    rows: list[Row] = []
+    problems: list[tuple[ChainCallbacksError, bool]] = []
+    given, runtime = given_manager(runtime)
+    base = manager_of(scope) or NOBODY
+    if isinstance(scope, Quiet) or (given is None and scope is None and operator().is_disabled):
+        # While a handler runs, and where all is disabled, nobody is told of anything.
+        return _Traced(NOBODY, Folded(NOBODY.here, NOBODY.down, (), ()))
+    if given is not None:
+        base, attached = given, []
     elif scope is None:
-        if operator().is_disabled:
-            return Folded(base, base, (), ())
-        items, problems = environment_items()
-    elif not isinstance(scope, Quiet):
-        base = scope.manager.down if isinstance(scope, Run) else scope.down
-    rows = [
-        Row(each.entry, each.source, "refused", reason=str(each))
-        for each in problems
-        if isinstance(each, InvalidNameError)
-    ]
+        items, wrong = environment_items()
+        problems += [(error, False) for error in wrong]
+        rows += [
+            Row(error.entry, error.source, "refused", reason=str(error))
+            for error in wrong
+            if isinstance(error, InvalidNameError)
+        ]
+    environment = len(items)
     sources = [(layer.callbacks, layer.source) for layer in (*attached, own, *bound) if layer]
     for callbacks, source in (*sources, (runtime, RUNTIME)):
         try:
             items.extend(items_of(callbacks, source))
         except ChainCallbacksError as error:
-            problems.append(error)
+            problems.append((error, True))
             rows.append(Row(_shown(callbacks), source, "refused", reason=str(error)))
-    folded = fold(base, items)
-    return Folded(
-        folded.here,
-        folded.down,
-        (*rows, *folded.rows),
-        (*problems, *folded.problems),
-    )
+    folded = fold(base.down, items)
+    configured = {item.source for item in items[:environment]}
+    problems += [
+        (error, source not in configured)
+        for error, source in zip(folded.problems, folded.sources, strict=True)
+    ]
+    return _Traced(base, folded, (*rows, *folded.rows), tuple(problems))
 
 
 def _shown(callbacks: Any) -> str:
@@ -193,8 +247,4 @@ _LONGEST_SHOWN: Final = 60
 
 
 def _name(text: str) -> str:
-    source = "requested(allow=...)"
-    operation, ref, _ = parse_entry(text, source=source)
-    if operation != "add" or str(ref) != ref.name:
-        raise InvalidNameError(entry=text, position=1, source=source)
-    return ref.name
+    return parse_plain_name(text, source="requested(allow=...)")

@@ -22,7 +22,7 @@ from pydantic_settings import (
 from ..dispatch.options import EXIT_TIMEOUT
 from ..errors import InvalidNameError, SettingsError, did_you_mean
 from . import environment as env
-from .names import DEFAULT_INSTANCE, parse_entry
+from .names import DEFAULT_INSTANCE, parse_entry, parse_name
 
 
 def _split(value: Any) -> Any:
@@ -33,9 +33,7 @@ def _split(value: Any) -> Any:
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
     for position, name in enumerate(names, start=1):
-        entry = parse_entry(name, source="the list", position=position)
-        if entry.operation != "add":
-            raise ValueError(f"{name!r} takes something out; only names may stand here")
+        parse_name(name, source="the list", position=position)
     return names
 
 

@@ -233,7 +233,7 @@ def _problem(error: ChainCallbacksError) -> Finding:
     match error:
         case UnknownInstanceError():
             cause = "nobody configured that instance"
-            remedy = f"set one of its settings, {error.variable}<FIELD>"  # type: ignore[attr-defined]
+            remedy = f"set one of its settings, {error.variable}<FIELD>"
         case UnknownHandlerError():
             cause, remedy = _unknown(error)
             distribution = None
@@ -244,7 +244,7 @@ def _problem(error: ChainCallbacksError) -> Finding:
             cause, remedy = f"forbidden by {error.rule}", f"take it out, or change {error.rule}"
         case InvalidPolicyError():
             name, source = error.source, ""
-            cause = f"{error.value!r} is no value of the policy {error.policy!r}"
+            cause = str(error).partition(";")[0]
             remedy = f"write one of {', '.join(error.valid)}"
         case InvalidNameError():
             cause, remedy = "no handler name", f"entry {error.position} of {source} must be a name"

@@ -88,6 +88,11 @@ def variables_of(name: str, instance: str | None = None) -> dict[str, str]:
     }
 
 
+def state_of(name: str, instance: str | None = None) -> int:
+    """Return a number that differs once a setting of a handler has changed, and tells no value."""
+    return hash(frozenset(variables_of(name, instance).items()))
+
+
 def instances_of(name: str) -> tuple[str, ...]:
     """Return the named instances that the environment configures, sorted."""
     prefix = prefix_of(name)

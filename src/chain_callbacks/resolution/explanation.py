@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..dispatch.delivery.counters import Counters
 from ..policies import UNSTATED, Manner, Policy
+from ..text import aligned, one_line
 from .provenance import Provenance
 
 RowStatus = Literal[
@@ -75,10 +76,10 @@ def _policies(row: Row) -> tuple[Policy, ...]:
 
 def _stated_by(row: Row) -> list[str]:
     """Return who stated each policy: the operator's variable, or the place in code."""
-    stated = [(row.operator, name, source) for name, source in row.operator.by]
-    stated += [(row.policy, name, f"{source} in {row.source}") for name, source in row.policy.by]
     return [
-        f"{Policy(**{name: getattr(policy, name)})} by {source}" for policy, name, source in stated
+        f"{Policy(**{name: getattr(policy, name)})} by {source}"
+        for policy in (row.operator, row.policy)
+        for name, source in policy.by
     ]
 
 
@@ -132,25 +133,12 @@ def _is_short(row: dict[str, Any]) -> bool:
 
 
 def _below(reason: str) -> list[str]:
-    # Some of it was written by whoever made the plugin: nothing in it moves a cursor.
-    words = " ".join(reason.split())
-    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
     # A path or a variable is copied from here: nothing is broken but at a blank.
     return textwrap.wrap(
-        text,
+        one_line(reason),
         width=_WIDTH,
         initial_indent=_INDENT,
         subsequent_indent=_INDENT,
         break_long_words=False,
         break_on_hyphens=False,
-    )
-
-
-def aligned(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table with a head line, its columns as wide as their widest cell."""
-    body = [head, *lines]
-    widths = [max(len(line[column]) for line in body) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in body
     )

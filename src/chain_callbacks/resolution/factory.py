@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.delivery import ending
-from ..dispatch.delivery.portal import portal
+from ..dispatch.delivery.process import spare
+from ..dispatch.delivery.queued import overrides
+from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
-    InvalidNameError,
     NotAHandlerError,
     UnknownHandlerError,
     UnknownInstanceError,
 )
+from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
 from .given import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .making import Failure, blaming, call
-from .names import DEFAULT_INSTANCE, Ref, normalised, parse_entry
+from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .operator import forget as forget_operator
 from .operator import operator
 from .provenance import Provenance
-
-log = logging.getLogger("chain_callbacks")
+from .retirement import close, retire
 
 REGISTERED: Final = "(registered)"
 FROM_FILE: Final = "(file)"
@@ -56,8 +56,29 @@ class Live:
     provenance: Provenance
 
 
+class _Failed:
+    """Why a handler cannot be made, until its variables change or all is made anew."""
+
+    def __init__(self, error: BrokenPluginError, state: int) -> None:
+        # Not the error that is raised: that holds the frames which it leaves.
+        self._error = _copied(error)
+        self.state = state
+
+    def again(self, source: str) -> BrokenPluginError:
+        return _copied(self._error, source=source)
+
+
+def _copied(error: BrokenPluginError, **changes: Any) -> BrokenPluginError:
+    copied = type(error)(**{**error._attributes, **changes})
+    for note in getattr(error, "__notes__", ()):
+        copied.add_note(note)
+    copied.__cause__ = error.__cause__
+    return copied
+
+
 _registered: dict[str, Callable[..., Any]] = {}
 _live: dict[Key, Live] = {}
+_failed: dict[Key, _Failed] = {}
 
 
 def register(name: str, provider: Callable[..., Any]) -> None:
@@ -65,25 +86,24 @@ def register(name: str, provider: Callable[..., Any]) -> None:
 
     For tests, notebooks and frozen applications. *provider* is a handler class, or any callable
     that returns a handler; it is called when the name is first used. Registering a name again
-    replaces it for runs that start afterwards.
+    replaces it for runs that start afterwards; the handler that it made until then is
+    sent what it has to hear, and closed.
 
     Raises:
         InvalidNameError: *name* is no handler name.
         NotAHandlerError: *provider* cannot be called.
     """
-    entry = parse_entry(name, source="register()")
-    if entry.operation != "add" or entry.ref.instance or entry.ref.distribution:
-        raise InvalidNameError(entry=name, position=1, source="register()")
+    plain = parse_plain_name(name, source="register()")
     if not callable(provider):
         raise NotAHandlerError(
             kind=f"of type {type(provider).__name__}",
             source=f"The provider of {name!r}",
             reason="pass a handler class, or a callable that returns a handler",
         )
-    _registered[entry.ref.name] = provider
-    for key in [key for key in _live if key.name == entry.ref.name]:
-        del _live[key]
+    _registered[plain] = provider
     changes.count += 1
+    _failed.clear()
+    retire(_taken([key for key in _live if key.name == plain]))
 
 
 class _Changes:
@@ -170,11 +190,17 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.get(key)
     if found is not None:
         return found
+    state = env.state_of(key.name, _instance_of(key))
+    failure = _failed.get(key)
+    if failure is not None and failure.state == state:
+        raise failure.again(source)
     candidate = _installed(key, source)
     provenance = plugins.provenance_of(candidate)
     try:
         made = _make(key, candidate, provenance, source)
     except ChainCallbacksError as error:
+        if isinstance(error, BrokenPluginError):
+            _failed[key] = _Failed(error, state)
         plugins.call_hook(
             "chain_callbacks_plugin_failed", name=str(key), error=error, provenance=provenance
         )
@@ -182,6 +208,8 @@ def live(key: Key, *, source: str) -> Live:
     # Of two threads that made one at the same time, both go on with the first.
     found = _live.setdefault(key, made)
     if found is made:
+        if _is_closed(made.handler) and not options.is_inline:
+            spare.ready()
         plugins.call_hook(
             "chain_callbacks_handler_created",
             name=str(key),
@@ -201,6 +229,10 @@ def provider_of(key: Key, *, source: str) -> tuple[plugins.Provider, Provenance]
     return _provider(key, candidate, source), plugins.provenance_of(candidate)
 
 
+def _instance_of(key: Key) -> str | None:
+    return None if key.instance == DEFAULT_INSTANCE else key.instance
+
+
 def _installed(key: Key, source: str) -> Candidate | None:
     if key.distribution in (REGISTERED, FROM_FILE):
         return None
@@ -208,7 +240,7 @@ def _installed(key: Key, source: str) -> Candidate | None:
 
 
 def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Provider:
-    instance = None if key.instance == DEFAULT_INSTANCE else key.instance
+    instance = _instance_of(key)
     if candidate is None and key.distribution == REGISTERED:
         return _registered[key.name]
     try:
@@ -230,7 +262,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
 
 
 def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
-    given = Given(key.name, None if key.instance == DEFAULT_INSTANCE else key.instance)
+    given = Given(key.name, _instance_of(key))
     provider = _provider(key, candidate, source)
     stated = parse_policies(given)
     called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
@@ -255,27 +287,37 @@ def live_handlers() -> dict[str, object]:
 
 
 def reset() -> None:
-    """Close the live handlers and forget them, the index and the file: all is made anew."""
-    close_all()
+    """Close the live handlers and forget them, the index and the file: all is made anew.
+
+    What is queued for them is told first, within the seconds that the end of the process has.
+    """
+    retired = _taken(_live)
     forget()
     forget_operator()
     changes.count += 1
+    _failed.clear()
+    retire(retired)
 
 
-def close_all() -> None:
-    """Close the handlers that a name made, and forget them."""
-    closing = [found for _, found in sorted(_live.items())]
-    keys = [str(key) for key in sorted(_live)]
-    _live.clear()
-    for name, found in zip(keys, closing, strict=True):
-        close = getattr(found.handler, "close", None)
-        if callable(close):
-            try:
-                closed = close()
-                if inspect.isawaitable(closed):
-                    portal.run(closed)
-            except Exception as error:
-                log.warning("Closing the handler %s failed with %s.", name, type(error).__name__)
+def closing() -> list[tuple[str, Callable[[], None]]]:
+    """Forget the handlers that a name made; return how to close each that can be, by name."""
+    return [
+        (name, partial(close, {name: handler}))
+        for name, handler in _taken(_live).items()
+        if _is_closed(handler)
+    ]
 
 
-ending.closers.append(close_all)
+def _taken(keys: Iterable[Key]) -> dict[str, object]:
+    """Take handlers out of those that are live, in the order of their names."""
+    found = {str(key): _live.pop(key, None) for key in sorted(keys)}
+    return {name: each.handler for name, each in found.items() if each is not None}
+
+
+def _is_closed(handler: object) -> bool:
+    return overrides(handler, "close") or (
+        not isinstance(handler, BaseCallbackHandler) and callable(getattr(handler, "close", None))
+    )
+
+
+ending.closers.append(closing)

@@ -38,7 +38,7 @@ class Folded:
     """What a fold gave: the two lists, a row for each entry, and what was wrong on the way.
 
     *fatal* is that of the problems with which nothing may run, whoever asks: what enforces
-    something, or is to see everything, cannot be had.
+    something, or is to see everything, cannot be had. *sources* has who asked, for each problem.
     """
 
     here: Routes
@@ -46,6 +46,7 @@ class Folded:
     rows: tuple[Row, ...]
     problems: tuple[ChainCallbacksError, ...]
     fatal: ChainCallbacksError | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,11 +54,11 @@ class _Fold:
     here: list[Slot]
     down: list[Slot]
     rows: list[Row]
-    problems: list[ChainCallbacksError] = field(default_factory=list)
+    problems: list[tuple[ChainCallbacksError, str]] = field(default_factory=list)
     fatal: ChainCallbacksError | None = None
 
-    def stop(self, error: ChainCallbacksError) -> None:
-        self.problems.append(error)
+    def stop(self, error: ChainCallbacksError, source: str) -> None:
+        self.problems.append((error, source))
         self.fatal = self.fatal or error
 
     def lists(self, *, is_local: bool) -> tuple[list[Slot], ...]:
@@ -70,27 +71,20 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
 
     After them come the policy plugins' changes, and then what the operator requires.
     """
-    rows = [row_of(listener) for listener in base.listeners]
-    state = _Fold(
-        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
-        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
-        rows,
-    )
-    for item in items:
-        try:
-            _apply(state, item)
-        except ChainCallbacksError as error:
-            _refused(state, item, error)
+    state = _begun(base)
+    _choose(state, items)
     try:
         _enforce(state)
     except PolicyPluginError as error:
-        state.stop(error)
+        state.stop(error, f"{NAMES}_PLUGINS")
         state.rows.append(Row(error.plugin, f"{NAMES}_PLUGINS", "broken", reason=error.reason))
-    for entry in operator().require:
-        _require(state, entry)
+    _require_all(state)
     if state.fatal is None:
         _make(state)
-    for slots in (state.here, state.down):
+    else:
+        _stop(state)
+    # Of an entry that is listened to in two ways, the row shows the one of the run itself.
+    for slots in (state.down, state.here):
         merge_objects(slots)
         _refuse_contradictions(state, slots)
     is_same = [slot.key for slot in state.here] == [slot.key for slot in state.down] and all(
@@ -98,7 +92,42 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     )
     down = _routes(base, state.down)
     here = down if is_same else _routes(base, state.here)
-    return Folded(here, down, tuple(state.rows), tuple(state.problems), state.fatal)
+    problems = tuple(error for error, _ in state.problems)
+    sources = tuple(source for _, source in state.problems)
+    return Folded(here, down, tuple(state.rows), problems, state.fatal, sources)
+
+
+def chosen(items: Sequence[Item]) -> frozenset[factory.Key]:
+    """Return the named handlers that a fold of *items* would make; nothing is imported.
+
+    What policy plugins would change is not among it: asking them imports them.
+    """
+    state = _begun(Routes())
+    _choose(state, items)
+    _require_all(state)
+    return frozenset(slot.key for slot in state.here if isinstance(slot.key, factory.Key))
+
+
+def _begun(base: Routes) -> _Fold:
+    rows = [row_of(listener) for listener in base.listeners]
+    return _Fold(
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        [slot_of(each, row) for each, row in zip(base.listeners, rows, strict=True)],
+        rows,
+    )
+
+
+def _choose(state: _Fold, items: Iterable[Item]) -> None:
+    for item in items:
+        try:
+            _apply(state, item)
+        except ChainCallbacksError as error:
+            _refused(state, item, error)
+
+
+def _require_all(state: _Fold) -> None:
+    for entry in operator().require:
+        _require(state, entry)
 
 
 def _enforce(state: _Fold) -> None:
@@ -113,6 +142,7 @@ def _enforce(state: _Fold) -> None:
 
 def _apply(state: _Fold, item: Item) -> None:
     content = item.content
+    item = item._replace(policy=item.policy.stated_in(item.source))
     lists = state.lists(is_local=item.is_local)
     if isinstance(content, Entry):
         _apply_entry(state, item, content, lists)
@@ -159,7 +189,7 @@ def _require(state: _Fold, entry: Entry) -> None:
         key = factory.identify(entry.ref, source=source)
     except ChainCallbacksError as error:
         state.rows.append(Row(entry.text, source, "unknown", reason=" ".join(str(error).split())))
-        state.stop(error)
+        state.stop(error, source)
         return
     row = Row(entry.text, source, "active", key=str(key))
     is_new = False
@@ -168,7 +198,6 @@ def _require(state: _Fold, entry: Entry) -> None:
             if slot.key == key:
                 if slot.policy != UNSTATED:
                     slot.policy, slot.listener = UNSTATED, None
-                    slot.row.policy = UNSTATED
                 slot.is_required = True
                 break
         else:
@@ -231,7 +260,17 @@ def _refused(state: _Fold, item: Item, error: ChainCallbacksError) -> None:
     elif isinstance(error, HandlerDeniedError):
         status = "denied"
     state.rows.append(Row(text, item.source, status, reason=" ".join(str(error).split())))
-    state.problems.append(error)
+    state.problems.append((error, item.source))
+
+
+def _stop(state: _Fold) -> None:
+    """Drop the names, whose handlers are not made where nothing may run."""
+    for slots in (state.here, state.down):
+        for slot in slots:
+            if slot.handler is None:
+                slot.row.status = "refused"
+                slot.row.reason = "nothing is resolved until what is broken or unknown is mended"
+        slots[:] = [slot for slot in slots if slot.handler is not None]
 
 
 def _make(state: _Fold) -> None:
@@ -246,9 +285,9 @@ def _make(state: _Fold) -> None:
             except ChainCallbacksError as error:
                 made[slot.key] = error
                 if slot.is_required:
-                    state.stop(error)
+                    state.stop(error, slot.origin.source)
                 else:
-                    state.problems.append(error)
+                    state.problems.append((error, slot.origin.source))
         result = made[slot.key]
         if isinstance(result, factory.Live):
             slot.handler, slot.operator = result.handler, result.operator
@@ -256,7 +295,6 @@ def _make(state: _Fold) -> None:
             slot.row.counters = counters_of(slot.name)
             slot.origin = slot.origin._replace(provenance=result.provenance)
             slot.row.provenance = result.provenance
-            slot.row.operator = result.operator
             slot.row.events = events_of(result.handler)
         else:
             slot.row.status = "broken"
@@ -273,15 +311,16 @@ def _refuse_contradictions(state: _Fold, slots: list[Slot]) -> None:
     for slot in list(slots):
         try:
             slot.listener = slot.as_listener()
+            slot.row.policy, slot.row.operator = slot.policy, slot.operator
             slot.row.manner = slot.listener.manner
         except InvalidPolicyError as error:
             slots.remove(slot)
             if slot.row.status != "refused":
                 slot.row.status, slot.row.reason = "refused", str(error)
                 if slot.is_required:
-                    state.stop(error)
+                    state.stop(error, slot.origin.source)
                 else:
-                    state.problems.append(error)
+                    state.problems.append((error, slot.origin.source))
 
 
 def _routes(base: Routes, slots: Iterable[Slot]) -> Routes:

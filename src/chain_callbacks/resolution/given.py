@@ -30,7 +30,8 @@ class Given:
     def __init__(self, name: str, instance: str | None) -> None:
         self.name, self.instance = name, instance
         self.prefix = env.prefix_of(name, instance)
-        variables = env.variables_of(name, instance)
+        # Empty, a variable is as one that is not set: the file's word stands.
+        variables = {k: v for k, v in env.variables_of(name, instance).items() if v.strip()}
         section = operator().section(name, instance)
         self.variables = {k: v for k, v in variables.items() if k not in _OF_THE_FRAMEWORK}
         self.section = {k: v for k, v in section.items() if k not in _OF_THE_FRAMEWORK}

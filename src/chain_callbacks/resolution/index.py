@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,14 @@ log = logging.getLogger("chain_callbacks")
 
 GROUP: Final = "chain_callbacks"
 """The entry-point group, which is version 1 of the plugin API."""
+
+HOSTS: Final = "chain_callbacks.hosts"
+"""The group of those that bridge a host: the name is the host's import name."""
+
+CONVERSIONS: Final = "chain_callbacks.conversions"
+"""The group of those that put events into another framework's types, by its import name."""
+
+_OTHER_GROUPS: Final = (HOSTS, CONVERSIONS)
 
 FIRST_PARTY: Final = {
     "structlog": "chain-callbacks",
@@ -63,9 +71,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Index:
-    """What one scan found: for each name the candidates, one a distribution."""
+    """What one scan found: for each name the candidates, one a distribution.
+
+    *others* has the same for the groups that offer no handlers, by group.
+    """
 
     candidates: dict[str, tuple[Candidate, ...]]
+    others: dict[str, dict[str, tuple[Candidate, ...]]] = field(default_factory=dict)
 
     def find(self, ref: Ref) -> tuple[Candidate, ...]:
         """Return who offers the handler; more than one only where the name alone cannot tell."""
@@ -128,25 +140,27 @@ def _offers(distribution: Distribution) -> Iterator[Candidate]:
     if first.read_text("entry_points.txt") != text:
         return
     for entry_point in distribution.entry_points:
-        if entry_point.group == GROUP:
-            yield Candidate(
-                handler_name(entry_point.name), entry_point.value, name, entry_point, distribution
-            )
+        is_handler = entry_point.group == GROUP
+        if is_handler or entry_point.group in _OTHER_GROUPS:
+            key = handler_name(entry_point.name) if is_handler else entry_point.name
+            yield Candidate(key, entry_point.value, name, entry_point, distribution)
 
 
 def scan() -> Index:
     """Read the entry points of all that is installed; what cannot be read is passed over."""
-    found: dict[tuple[str, str], Candidate] = {}
+    found: dict[tuple[str, str, str], Candidate] = {}
     for distribution in _distributions():
         try:
             for each in _offers(distribution):
-                found.setdefault((each.name, normalised(each.distribution)), each)
+                key = (each.entry_point.group, each.name, normalised(each.distribution))
+                found.setdefault(key, each)
         except Exception as error:
             log.debug("A distribution was passed over: %s.", type(error).__name__)
-    by_name: dict[str, tuple[Candidate, ...]] = {}
-    for (name, _), candidate in sorted(found.items(), key=lambda item: item[0]):
+    groups: dict[str, dict[str, tuple[Candidate, ...]]] = {}
+    for (group, name, _), candidate in sorted(found.items(), key=lambda item: item[0]):
+        by_name = groups.setdefault(group, {})
         by_name[name] = (*by_name.get(name, ()), candidate)
-    return Index(by_name)
+    return Index(groups.pop(GROUP, {}), groups)
 
 
 _LEAST_SECONDS: Final = 1.0

@@ -22,27 +22,35 @@ class Failure(NamedTuple):
 
 def call(provider: Callable[..., Any], given: Given, *, takes_keywords: bool, source: str) -> Any:
     """Return the handler that *provider* makes, or why it makes none."""
-    doing = "reading its settings"
     try:
         arguments, keywords = given.for_provider(
             provider, takes_keywords=takes_keywords, source=source
         )
-        doing = "making it"
+    except (HandlerSettingsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        return Failure(f"reading its settings raised {type(error).__name__}", error)
+    return _made(provider, arguments, keywords)
+
+
+def _made(
+    provider: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
+    try:
         handler = provider(*arguments, **keywords)
         reason = why_no_handler(handler)
         if reason is not None:
             return Failure(reason)
         check(handler)
-    except HandlerSettingsError:
-        if doing == "making it":
-            return Failure("making it raised HandlerSettingsError")
-        raise
     except KeyboardInterrupt:
         raise
+    except HandlerSettingsError:
+        # Its own were read: one that it raises itself may quote what it was given.
+        return Failure("making it raised HandlerSettingsError")
     except HandlerSignatureError as error:
         return Failure(str(error))
     except BaseException as error:
-        return Failure(f"{doing} raised {type(error).__name__}", error)
+        return Failure(f"making it raised {type(error).__name__}", error)
     return handler
 
 

@@ -84,9 +84,36 @@ def parse_entry(text: str, *, source: str, position: int = 1) -> Entry:
     )
     if ref.name == "none":
         if minus or distribution or instance:
-            raise InvalidNameError(entry=text, position=position, source=source)
+            reason = "'none' takes out everything before it, and stands alone"
+            raise InvalidNameError(entry=text, position=position, source=source, reason=reason)
         return Entry("none", ref, stripped)
     return Entry("remove" if minus else "add", ref, stripped)
+
+
+def parse_name(text: str, *, source: str, position: int = 1) -> Ref:
+    """Return which handler an entry means that only names one: no removal, and not ``none``.
+
+    Raises:
+        InvalidNameError: It is none, or does something else.
+    """
+    entry = parse_entry(text, source=source, position=position)
+    if entry.operation != "add":
+        reason = "it takes something out, and only the name of a handler may stand there"
+        raise InvalidNameError(entry=entry.text, position=position, source=source, reason=reason)
+    return entry.ref
+
+
+def parse_plain_name(text: str, *, source: str, position: int = 1) -> str:
+    """Return a name that stands alone, without an instance and a distribution.
+
+    Raises:
+        InvalidNameError: It is none, or there is more to it.
+    """
+    ref = parse_name(text, source=source, position=position)
+    if ref.instance or ref.distribution:
+        reason = f"only a name alone may stand there, such as {ref.name!r}"
+        raise InvalidNameError(entry=text.strip(), position=position, source=source, reason=reason)
+    return ref.name
 
 
 def parse_list(text: str, *, source: str) -> tuple[Entry, ...]:

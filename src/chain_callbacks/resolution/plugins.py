@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from .provenance import Provenance
 from .requirements import admits, own_version, specifier_for
 
 if TYPE_CHECKING:
-    from pluggy import PluginManager
+    from pluggy import HookImpl, PluginManager
 
     from .index import Candidate
 
@@ -219,13 +219,20 @@ def _unregister(module: ModuleType) -> None:
             manager.unregister(module)
 
 
+def call(implementation: HookImpl, arguments: Mapping[str, Any]) -> None:
+    """Call one implementation of a hook with those of *arguments* that it asks for."""
+    implementation.function(*(arguments[name] for name in implementation.argnames))
+
+
 def call_hook(hook_name: str, /, **arguments: Any) -> None:
     """Call each implementation of a hook, the last registered first, each in isolation."""
     hook = getattr(plugin_manager().hook, hook_name)
     for implementation in reversed(hook.get_hookimpls()):
         try:
-            implementation.function(*(arguments[argument] for argument in implementation.argnames))
-        except Exception as error:
+            call(implementation, arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit included: the hook only watches.
             log.warning(
                 "The plugin %s failed in %s.", implementation.plugin_name, hook_name, exc_info=error
             )

@@ -80,7 +80,7 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
         proposal._plugin = implementation.plugin_name
         failure: BaseException | None = None
         try:
-            implementation.function(*[proposal for _ in implementation.argnames])
+            plugins.call(implementation, {"resolution": proposal})
         except KeyboardInterrupt:
             raise
         except BaseException as error:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..dispatch.context import Attached, Quiet, current
+from ..dispatch.around import manager_of
+from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import CallbackManager, Limits
-from ..dispatch.routes import Routes
+from ..dispatch.routes import Listener, Routes
 from ..dispatch.runs import Run
-from ..errors import BrokenPluginError, ConfigurationErrors
+from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
+from ..policies import Local, WithPolicy
+from . import converting  # noqa: F401  It tells dispatch where conversions are found.
 from .fold import Folded, fold
 from .operator import operator
 from .root import root, root_manager, warn
-from .sources import RUNTIME, Attachments, Layered, items_of, key_of
+from .slots import Origin
+from .sources import RUNTIME, Attachments, Layered, items_of, key_of, refuse
 
 _MOST_FOLDS: Final = 64
 """How many lists are remembered for each base; a fresh handler a request fills it with garbage."""
@@ -28,7 +33,8 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
-    scope = current.get()
+    # Without a host that has a context of its own, the variable says it all.
+    scope = here() if surroundings.finders else current.get()
     runtime = None
     is_plain = own is None
     if config:
@@ -55,6 +61,18 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
     return _enter(scope, own, runtime, config)
 
 
+def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
+    """Return the manager for what starts in *scope*, with *callbacks* added, as ``enter`` does.
+
+    Raises:
+        ChainCallbacksError: A name or an object cannot be used; nothing has run then.
+    """
+    if callbacks is None and (scope is None or isinstance(scope, Run)):
+        manager = root_manager() if scope is None else scope.child
+        return None if manager.is_silent else manager
+    return _enter(scope, None, callbacks, None)
+
+
 def _enter(
     scope: Any, own: Attachments | None, runtime: Any, config: Mapping[str, Any] | None
 ) -> CallbackManager | None:
@@ -70,7 +88,7 @@ def _enter(
         if root.is_disabled:
             return None
     else:
-        manager = scope.child if isinstance(scope, Run) else scope
+        manager = manager_of(scope) or root_manager()
     base = manager
     layers = [each for each in (*attached, own, *bound) if each is not None]
     if layers or runtime is not None:
@@ -109,7 +127,8 @@ def _adds(config: Mapping[str, Any]) -> bool:
     return bool(get("tags") or get("metadata") or get("max_concurrency") or get("recursion_limit"))
 
 
-def _over(base: CallbackManager, folded: Folded) -> CallbackManager:
+def over(base: CallbackManager, folded: Folded) -> CallbackManager:
+    """Return *base* with who listens by a fold, and all else of its own."""
     if folded.here is base.here and folded.down is base.down:
         return base
     return base.replaced(here=folded.here, down=folded.down)
@@ -151,16 +170,45 @@ def _folded(manager: CallbackManager, layers: list[Attachments], runtime: Any) -
     if known is None:
         folded = _fold(base, layers, kept)
         is_root = manager is root.manager
-        known = _Known(folded, _over(manager, folded) if is_root else None, (layers, kept))
+        known = _Known(folded, over(manager, folded) if is_root else None, (layers, kept))
         if len(base.folds) >= _MOST_FOLDS:
             base.folds.clear()
         base.folds[key] = known
     if known.manager is not None and manager is root.manager:
         return known.manager
-    return _over(manager, known.folded)
+    return over(manager, known.folded)
+
+
+def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:
+    """Return *base* with handler objects at its end; None where it takes a fold to know.
+
+    A fresh handler for every request is an ordinary pattern, and this a tenth of what a fold takes.
+    """
+    word = operator()
+    known = {id(each.handler) for each in base.listeners}
+    if word.require or word.plugins or len({*map(id, handlers)} - known) < len(handlers):
+        return None
+    listeners = list(base.listeners)
+    for position, handler in enumerate(handlers):
+        if isinstance(handler, _NO_OBJECTS):
+            return None
+        source = f"{RUNTIME}[{position}]"
+        refuse(handler, source)
+        origin = Origin(type(handler).__qualname__, source)
+        listeners.append(Listener(id(handler), handler, source=origin))
+    routes = Routes(listeners)
+    return Folded(routes, routes, (), ())
+
+
+_NO_OBJECTS: Final = (str, CallbackManager, Local, WithPolicy)
 
 
 def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
+    if kept and not layers and isinstance(kept, tuple):
+        with contextlib.suppress(InvalidPolicyError):  # The fold says it in its own way.
+            appended = _appended(base, kept)
+            if appended is not None:
+                return appended
     items = [item for layer in layers for item in layer.items]
     items.extend(items_of(kept, RUNTIME))
     folded = fold(base, items)

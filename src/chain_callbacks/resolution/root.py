@@ -87,6 +87,22 @@ def misspelt_variables() -> tuple[str, ...]:
     )
 
 
+class _Said:
+    """What was said since something last changed: a name and why it cannot be used."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.problems: set[tuple[str, str]] = set()
+
+
+_said: Final = _Said()
+
+
 def warn(problem: ChainCallbacksError) -> None:
-    """Say once what is done without."""
-    log.warning("%s\nThe run goes on without it.", problem)
+    """Say once what is done without, whoever asks for it how often."""
+    if _said.changes != factory.changes.count:
+        _said.changes, _said.problems = factory.changes.count, set()
+    what = (getattr(problem, "name", ""), getattr(problem, "reason", str(problem)))
+    if what not in _said.problems:
+        _said.problems.add(what)
+        log.warning("%s\nThe run goes on without it.", problem)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dispatch.context import Attached, Quiet, current
-from ..dispatch.manager import NOBODY, CallbackManager
-from ..dispatch.runs import Run
+from ..dispatch.around import manager_around
+from ..dispatch.context import Attached, current, here
+from ..dispatch.manager import CallbackManager
 from .resolver import enter
 from .sources import Attachments
 
@@ -17,10 +17,7 @@ def current_manager() -> CallbackManager:
     Inside a run its child manager, with what was attached since; outside of one, that of the
     environment. Pass it on as ``config={"callbacks": current_manager()}``.
     """
-    scope = current.get()
-    if isinstance(scope, Quiet):
-        return NOBODY
-    return enter(None, {"callbacks": ()}) or manager_here()
+    return enter(None, None) or manager_around()
 
 
 class attached:  # noqa: N801  It is used as a function.
@@ -37,7 +34,7 @@ class attached:  # noqa: N801  It is used as a function.
         self._attachments = Attachments(callbacks, "attached()")
 
     def __enter__(self) -> None:
-        scope = Attached(current.get(), self._attachments)
+        scope = Attached(here(), self._attachments, current.get())
         token = current.set(scope)
         try:
             enter(None, None)
@@ -49,12 +46,4 @@ class attached:  # noqa: N801  It is used as a function.
         # No token is kept: one object may be entered by many threads and tasks at once.
         scope = current.get()
         if isinstance(scope, Attached) and scope.entries is self._attachments:
-            current.set(scope.around)
-
-
-def manager_here() -> CallbackManager:
-    """Return the manager around, which is silent where nobody listens."""
-    scope = current.get()
-    if isinstance(scope, Run):
-        return scope.child
-    return scope if isinstance(scope, CallbackManager) else NOBODY
+            current.set(scope.before)

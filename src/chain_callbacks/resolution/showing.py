@@ -14,7 +14,7 @@ from ..policies import POLICIES, Manner
 from . import environment as env
 from . import factory
 from .given import Given, model_of
-from .names import DEFAULT_INSTANCE, parse_entry
+from .names import DEFAULT_INSTANCE, parse_name
 from .operator import operator
 from .plugins import describe
 from .provenance import Provenance
@@ -66,8 +66,7 @@ def show(name: str) -> Shown:
     Raises:
         ChainCallbacksError: There is none of that name, or it cannot be imported.
     """
-    entry = parse_entry(name, source=_ASKING)
-    key = factory.identify(entry.ref, source=_ASKING)
+    key = factory.identify(parse_name(name, source=_ASKING), source=_ASKING)
     provider, provenance = factory.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
     given = Given(key.name, instance)

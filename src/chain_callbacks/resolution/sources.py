@@ -86,11 +86,16 @@ def _items(value: Any, source: str, position: int) -> Iterable[Item]:
             stated = listener.policy.replaced(policy)
             yield Item(listener, source, stated, is_local)
     else:
-        _refuse(value, source)
+        refuse(value, source)
         yield Item(value, source, policy, is_local)
 
 
-def _refuse(value: Any, source: str) -> None:
+def refuse(value: Any, source: str) -> None:
+    """Raise unless *value* is a handler.
+
+    Raises:
+        NotAHandlerError: As it says, with *source* and what to do.
+    """
     if isinstance(value, Run | AsyncRun):
         reason = "pass run.get_child(), the manager for what is nested in it"
         raise NotAHandlerError(kind="a run", source=source, reason=reason)

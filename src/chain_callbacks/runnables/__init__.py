@@ -28,6 +28,7 @@ from .outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from .parsers import StrOutputParser
 from .prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from .retrievers import BaseRetriever
+from .schema import ToolArgumentsError
 from .tools import BaseTool, tool
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "RunnableSequence",
     "StrOutputParser",
     "SystemMessage",
+    "ToolArgumentsError",
     "ToolCall",
     "ToolMessage",
     "UsageMetadata",

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from ..dispatch.runs import Run
 from ..errors import RecursionLimitError, quoted
+from ..events import TOOL_CALL
 from . import concurrency
 from .base import Runnable
 from .chunks import combined
-from .composition import child
+from .composition import config_at
 from .config import DEFAULT_RECURSION_LIMIT, limits_here
 from .inner import aclosed_after
 from .messages import (
@@ -117,7 +118,7 @@ class Agent(Runnable[Any, dict[str, list[BaseMessage]]]):
         unknown = self._unknown(call)
         if unknown is not None:
             return unknown
-        config = child(run, f"tool:call:{number}")
+        config = config_at(run, TOOL_CALL, number)
         try:
             return self.tools[call["name"]].invoke(call, config)  # type: ignore[no-any-return]
         except ToolArgumentsError as error:
@@ -127,7 +128,7 @@ class Agent(Runnable[Any, dict[str, list[BaseMessage]]]):
         unknown = self._unknown(call)
         if unknown is not None:
             return unknown
-        config = child(run, f"tool:call:{number}")
+        config = config_at(run, TOOL_CALL, number)
         try:
             return await self.tools[call["name"]].ainvoke(call, config)  # type: ignore[no-any-return]
         except ToolArgumentsError as error:

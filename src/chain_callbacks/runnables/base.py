@@ -8,7 +8,7 @@ in the signature of one of these methods.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextvars import Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
@@ -28,7 +28,7 @@ from .config import RunnableConfig, check, child_config, limits_here
 
 if TYPE_CHECKING:
     from .composition import RunnableSequence
-    from .wrappers import RunnableBinding, RunnableRetry, RunnableWithFallbacks
+    from .wrappers import ExceptionTypes, RunnableBinding, RunnableRetry, RunnableWithFallbacks
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -458,7 +458,7 @@ class Runnable(Generic[Input, Output]):
     def with_retry(
         self,
         *,
-        retry_if_exception_type: tuple[type[BaseException], ...] = (Exception,),
+        retry_if_exception_type: ExceptionTypes = (Exception,),
         wait_exponential_jitter: bool = True,
         stop_after_attempt: int = 3,
     ) -> RunnableRetry[Input, Output]:
@@ -477,16 +477,14 @@ class Runnable(Generic[Input, Output]):
 
     def with_fallbacks(
         self,
-        fallbacks: Iterable[Runnable[Input, Output]],
+        fallbacks: Runnable[Input, Output] | Sequence[Runnable[Input, Output]],
         *,
-        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exceptions_to_handle: ExceptionTypes = (Exception,),
     ) -> RunnableWithFallbacks[Input, Output]:
         """Return a step that tries *fallbacks* in turn where this one raises such an exception."""
         from .wrappers import RunnableWithFallbacks
 
-        return RunnableWithFallbacks(
-            self, list(fallbacks), exceptions_to_handle=exceptions_to_handle
-        )
+        return RunnableWithFallbacks(self, fallbacks, exceptions_to_handle=exceptions_to_handle)
 
 
 Runnable.__init_subclass__.__func__(Runnable)  # type: ignore[attr-defined]
@@ -500,11 +498,17 @@ def _most(configs: Sequence[RunnableConfig]) -> int | None:
 def coerced(step: Any) -> Runnable[Any, Any]:
     """Return *step* as a runnable: a function becomes a lambda, a mapping a parallel.
 
+    A runnable of another framework stays what it is, and makes the runs that it makes.
+
     Raises:
         TypeError: It is none of these.
     """
     if isinstance(step, Runnable):
         return step
+    if callable(getattr(step, "invoke", None)) and callable(getattr(step, "ainvoke", None)):
+        from .foreign import ForeignRunnable
+
+        return ForeignRunnable(step)
     if isinstance(step, Mapping):
         from .composition import RunnableParallel
 
@@ -515,5 +519,5 @@ def coerced(step: Any) -> Runnable[Any, Any]:
         return RunnableLambda(step)
     raise TypeError(
         f"A {type(step).__name__} cannot be a step of a chain. "
-        "Pass a runnable, a function or a dict."
+        "Pass a runnable, ours or LangChain's, a function or a dict."
     )

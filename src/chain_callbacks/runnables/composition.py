@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from ..dispatch.runs import Run
+from ..events import MAP_KEY, SEQUENCE_STEP, Step
 from . import concurrency
 from .base import Input, Output, Runnable, coerced
 from .chunks import Whole
@@ -25,9 +26,12 @@ T = TypeVar("T")
 _DONE: Final = object()
 
 
-def child(run: Run | None, tag: str) -> RunnableConfig | None:
-    """Return the config of a step nested in *run*, its run tagged; None where no run was made."""
-    return None if run is None else {"callbacks": run.get_child(tag)}
+def config_at(run: Run | None, step: Step, place: object) -> RunnableConfig | None:
+    """Return the config of a step nested in *run*, its run tagged with where it stands.
+
+    None where no run was made.
+    """
+    return None if run is None else {"callbacks": run.get_child(step.tag(place))}
 
 
 class RunnableSequence(Runnable[Input, Output]):
@@ -49,14 +53,14 @@ class RunnableSequence(Runnable[Input, Output]):
     def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
         value: Any = input
         for number, step in enumerate(self.steps, start=1):
-            value = step.invoke(value, child(run, f"seq:step:{number}"), **kwargs)
+            value = step.invoke(value, config_at(run, SEQUENCE_STEP, number), **kwargs)
             kwargs = {}
         return value  # type: ignore[no-any-return]
 
     async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
         value: Any = input
         for number, step in enumerate(self.steps, start=1):
-            value = await step.ainvoke(value, child(run, f"seq:step:{number}"), **kwargs)
+            value = await step.ainvoke(value, config_at(run, SEQUENCE_STEP, number), **kwargs)
             kwargs = {}
         return value  # type: ignore[no-any-return]
 
@@ -69,7 +73,7 @@ class RunnableSequence(Runnable[Input, Output]):
         flow: Any = chunks
         with contextlib.ExitStack() as stack:
             for number, step in enumerate(self.steps, start=1):
-                flow = step.transform(flow, child(run, f"seq:step:{number}"), **kwargs)
+                flow = step.transform(flow, config_at(run, SEQUENCE_STEP, number), **kwargs)
                 stack.enter_context(closed_after(flow))
                 kwargs = {}
             yield from flow
@@ -80,7 +84,7 @@ class RunnableSequence(Runnable[Input, Output]):
         flow: Any = chunks
         async with contextlib.AsyncExitStack() as stack:
             for number, step in enumerate(self.steps, start=1):
-                flow = step.atransform(flow, child(run, f"seq:step:{number}"), **kwargs)
+                flow = step.atransform(flow, config_at(run, SEQUENCE_STEP, number), **kwargs)
                 flow = await stack.enter_async_context(aclosed_after(flow))
                 kwargs = {}
             async for chunk in flow:
@@ -111,7 +115,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
 
     def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> dict[str, Any]:
         calls = [
-            partial(step.invoke, input, child(run, f"map:key:{key}"), **kwargs)
+            partial(step.invoke, input, config_at(run, MAP_KEY, key), **kwargs)
             for key, step in self.steps.items()
         ]
         outputs = concurrency.in_threads(calls, most=_branches(len(calls)))
@@ -121,7 +125,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
         self, input: Input, *, run: Run | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         calls = [
-            partial(step.ainvoke, input, child(run, f"map:key:{key}"), **kwargs)
+            partial(step.ainvoke, input, config_at(run, MAP_KEY, key), **kwargs)
             for key, step in self.steps.items()
         ]
         outputs = await concurrency.in_tasks(calls, most=_branches(len(calls)))
@@ -135,7 +139,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
     ) -> Iterator[dict[str, Any]]:
         shared = _Tee(chunks, len(self.steps))
         flows: dict[str, Any] = {
-            key: step.transform(shared.copy(position), child(run, f"map:key:{key}"), **kwargs)
+            key: step.transform(shared.copy(position), config_at(run, MAP_KEY, key), **kwargs)
             for position, (key, step) in enumerate(self.steps.items())
         }
         pending: dict[Future[Any], str] = {}
@@ -170,7 +174,7 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
     ) -> AsyncIterator[dict[str, Any]]:
         shared = _AsyncTee(chunks, len(self.steps))
         flows: dict[str, Any] = {
-            key: step.atransform(shared.copy(position), child(run, f"map:key:{key}"), **kwargs)
+            key: step.atransform(shared.copy(position), config_at(run, MAP_KEY, key), **kwargs)
             for position, (key, step) in enumerate(self.steps.items())
         }
         pending: dict[asyncio.Task[Any], str] = {}

@@ -73,9 +73,7 @@ class OwnedStream(Iterator[T]):
 
     def __del__(self) -> None:
         if self._generator.gi_suspended:
-            # At the very end of the interpreter there is no thread to start any more.
-            with contextlib.suppress(RuntimeError):
-                sweeper.take(self._generator.close)
+            sweeper.take(self._generator.close)
 
 
 class OwnedGenerator(OwnedStream[T], Generator[T, Any, Any]):

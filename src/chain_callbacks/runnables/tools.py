@@ -83,9 +83,17 @@ class BaseTool(Runnable[Any, Any]):
     def _error_keywords(self, input: Any, given: Sequence[Any] = ()) -> Mapping[str, Any]:
         return {"tool_call_id": input["id"]} if is_tool_call(input) else {}
 
+    def _injected(self, run: Run | None, *, is_async: bool) -> dict[str, Any]:
+        """Return what the framework fills in: what the signature has of its names."""
+        asked = self.schema.injected
+        passed = given(tuple(asked - {"callbacks"}), run, is_async=is_async)
+        if "callbacks" in asked:
+            passed["callbacks"] = None if run is None else run.get_child()
+        return passed
+
     def _invoke(self, input: Any, *, run: Run | None = None, **kwargs: Any) -> Any:
         arguments = self.schema.validate(self._arguments(input))
-        injected = given(tuple(self.schema.injected - {"callbacks"}), run, is_async=False)
+        injected = self._injected(run, is_async=False)
         args, keywords = self.schema.bind({**arguments, **injected})
         if type(self)._run is BaseTool._run:
             raise TypeError(f"The tool {self.get_name()} is asynchronous. Call ainvoke.")
@@ -94,7 +102,7 @@ class BaseTool(Runnable[Any, Any]):
     async def _ainvoke(self, input: Any, *, run: Run | None = None, **kwargs: Any) -> Any:
         arguments = self.schema.validate(self._arguments(input))
         is_async = self._is_awaited()
-        injected = given(tuple(self.schema.injected - {"callbacks"}), run, is_async=is_async)
+        injected = self._injected(run, is_async=is_async)
         args, keywords = self.schema.bind({**arguments, **injected})
         return _output(input, self.get_name(), await self._arun(*args, **keywords))
 
@@ -151,7 +159,8 @@ def tool(
     """Make a function a tool: ``@tool``, ``@tool("name")`` or ``@tool(callbacks=[...])``.
 
     Its arguments are those of the signature, described by the docstring. Parameters named
-    ``config``, ``run`` or ``run_manager`` are filled in and hidden from the model.
+    ``config``, ``run`` or ``run_manager`` are filled in and hidden from the model, and so is
+    ``callbacks``, with the manager for what the tool runs itself; None where nobody listens.
 
     Raises:
         TypeError: The function takes arguments that have no name.

@@ -51,13 +51,18 @@ def traced(
 
     The input of the run is a dict of the arguments, its output what the function returns. A
     generator is one run from its first item to its end, with ``send``, ``throw`` and the return
-    value passed through; its output is its items, added up where they can be.
+    value passed through; its output is what it returns, or where that is None its items, added up
+    where they can be.
 
     Args:
         function: The function; or the type of the runs, ``"chain"`` if it is left out.
         name: What the runs are called; the function's name if None.
         callbacks: Handlers or names that hear the runs and all nested in them.
         tags, metadata: Of the runs and all nested in them.
+
+    Raises:
+        InvalidConfigError: *tags* is one text, or holds what is none.
+        ValueError: There is no such type of run.
     """
     if callable(function):
         return _wrapped(function, _Tracer(KINDS["chain"], function, None, None, None))
@@ -65,7 +70,9 @@ def traced(
         raise ValueError(f"{function!r} is no type of run. Valid: {', '.join(KINDS)}.")
     config: RunnableConfig | None = None
     if tags or metadata:
-        config = {"tags": [*tags], "metadata": {**(metadata or {})}}
+        # One text alone is refused, as in the config of a call: its letters are no tags.
+        stated = tags if isinstance(tags, str) else [*tags]
+        config = {"tags": stated, "metadata": {**(metadata or {})}}
         check(config)
     kind = KINDS[function]
 

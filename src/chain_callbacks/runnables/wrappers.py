@@ -9,18 +9,25 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..dispatch.runs import Run
+from ..events import RETRY_ATTEMPT
 from ..resolution.sources import Attachments
 from .base import Input, Output, Runnable
 from .chunks import Whole, combined
-from .composition import child
+from .composition import config_at
 from .config import RunnableConfig, check, merged
 from .inner import aclosed_after, inside
 
 _DONE: Final = object()
 _LONGEST_PAUSE: Final = 60.0
+
+ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+
+
+def _several(types: ExceptionTypes) -> tuple[type[BaseException], ...]:
+    return (types,) if isinstance(types, type) else tuple(types)
 
 
 class RunnableBinding(Runnable[Input, Output]):
@@ -105,12 +112,6 @@ class RunnableBinding(Runnable[Input, Output]):
             inputs, configs, return_exceptions=return_exceptions, **{**self.kwargs, **kwargs}
         )
 
-    def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
-        """Stream the bound step."""
-        return self.bound.stream(input, self._config(config), **{**self.kwargs, **kwargs})
-
     def transform(
         self, chunks: Iterator[Input], config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Output]:
@@ -180,7 +181,7 @@ class RunnableRetry(Runnable[Input, Output]):
         self,
         bound: Runnable[Input, Output],
         *,
-        retry_if_exception_type: tuple[type[BaseException], ...] = (Exception,),
+        retry_if_exception_type: ExceptionTypes = (Exception,),
         wait_exponential_jitter: bool = True,
         stop_after_attempt: int = 3,
         name: str | None = None,
@@ -190,7 +191,7 @@ class RunnableRetry(Runnable[Input, Output]):
         if stop_after_attempt < 1:
             raise ValueError(f"stop_after_attempt is {stop_after_attempt}; it must be at least 1.")
         self.bound = bound
-        self.retry_if_exception_type = tuple(retry_if_exception_type)
+        self.retry_if_exception_type = _several(retry_if_exception_type)
         self.wait_exponential_jitter = wait_exponential_jitter
         self.stop_after_attempt = stop_after_attempt
 
@@ -267,7 +268,7 @@ class RunnableRetry(Runnable[Input, Output]):
 
 
 def _attempt(run: Run | None, attempts: _Attempts) -> RunnableConfig | None:
-    return child(run, f"retry:attempt:{attempts.number}")
+    return config_at(run, RETRY_ATTEMPT, attempts.number)
 
 
 def _pause(run: Run | None, state: RetryState) -> None:
@@ -308,41 +309,40 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
     def __init__(
         self,
         runnable: Runnable[Input, Output],
-        fallbacks: Sequence[Runnable[Input, Output]],
+        fallbacks: Runnable[Input, Output] | Sequence[Runnable[Input, Output]],
         *,
-        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exceptions_to_handle: ExceptionTypes = (Exception,),
         name: str | None = None,
         callbacks: Any = None,
     ) -> None:
         super().__init__(name=name, callbacks=callbacks)
-        self.runnables = (runnable, *fallbacks)
-        self.exceptions_to_handle = tuple(exceptions_to_handle)
+        others = (fallbacks,) if isinstance(fallbacks, Runnable) else fallbacks
+        self.runnables = (runnable, *others)
+        self.exceptions_to_handle = _several(exceptions_to_handle)
 
-    def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+    def _invoke(self, input: Input, **kwargs: Any) -> Output:
         failure: BaseException | None = None
         for each in self.runnables:
             try:
-                return each.invoke(input, _nested(run), **kwargs)
+                return each.invoke(input, None, **kwargs)
             except self.exceptions_to_handle as error:
                 failure = failure or error
         raise _all_failed(failure)
 
-    async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
+    async def _ainvoke(self, input: Input, **kwargs: Any) -> Output:
         failure: BaseException | None = None
         for each in self.runnables:
             try:
-                return await each.ainvoke(input, _nested(run), **kwargs)
+                return await each.ainvoke(input, None, **kwargs)
             except self.exceptions_to_handle as error:
                 failure = failure or error
         raise _all_failed(failure)
 
-    def _transform(
-        self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
-    ) -> Iterator[Output]:
+    def _transform(self, chunks: Iterator[Input], **kwargs: Any) -> Iterator[Output]:
         input = combined(list(chunks))
         failure: BaseException | None = None
         for each in self.runnables:
-            flow: Any = each.transform(Whole(input), _nested(run), **kwargs)
+            flow: Any = each.transform(Whole(input), None, **kwargs)
             try:
                 first = next(flow, _DONE)
             except self.exceptions_to_handle as error:
@@ -353,12 +353,12 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
         raise _all_failed(failure)
 
     async def _atransform(
-        self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
+        self, chunks: AsyncIterator[Input], **kwargs: Any
     ) -> AsyncIterator[Output]:
         input = combined([chunk async for chunk in chunks])
         failure: BaseException | None = None
         for each in self.runnables:
-            flow: Any = inside(each.atransform(Whole(input), _nested(run), **kwargs))
+            flow: Any = inside(each.atransform(Whole(input), None, **kwargs))
             try:
                 first = await anext(flow, _DONE)
             except self.exceptions_to_handle as error:
@@ -369,10 +369,6 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
                     yield chunk
             return
         raise _all_failed(failure)
-
-
-def _nested(run: Run | None) -> RunnableConfig | None:
-    return None if run is None else {"callbacks": run.get_child()}
 
 
 def _all_failed(failure: BaseException | None) -> BaseException:

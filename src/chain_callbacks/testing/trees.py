@@ -10,12 +10,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ..events import EVENTS
+from ..events import EVENTS, STEPS
 
 if TYPE_CHECKING:
     from .records import Record
 
-_STRUCTURAL: Final = re.compile(r"(map:key|retry:attempt|seq:step|tool:call):(.*)", re.DOTALL)
 _COUNTED: Final = {
     "on_llm_new_token": "tokens",
     "on_text": "text",
@@ -139,9 +138,9 @@ def _described(run: RunSummary) -> str:
 def _place(run: RunSummary) -> tuple[str, str]:
     """Return which sort of place in a composition the run's tags name, and which one."""
     for tag in run.tags:
-        match = _STRUCTURAL.fullmatch(tag)
-        if match:
-            return match[1], match[2]
+        for step in STEPS:
+            if tag.startswith(step.begins):
+                return step.begins, tag.removeprefix(step.begins)
     return "", ""
 
 

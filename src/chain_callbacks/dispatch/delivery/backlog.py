@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...events import EventSpec, on_llm_new_token, on_text
 
@@ -16,20 +16,18 @@ def rank_of(spec: EventSpec[...]) -> int:
     return 0 if spec.name in (on_llm_new_token.name, on_text.name) else _RANKS[spec.phase]
 
 
-class _Waiting(NamedTuple):
-    number: int
-    size: int
-    item: Any
+_Waiting = tuple[int, int, Any]
+"""The number of an item, its size, and it."""
 
 
 class Backlog:
     """What waits, bounded by *records* and by *size*, the sum of the items' sizes in bytes.
 
-    Where there is no room the oldest of the least important goes, or the new one where all that
-    waits matters more. It is not synchronised.
+    Where there is no room the oldest of the least important goes; the new one alone where what
+    matters more than it leaves it none. It is not synchronised.
     """
 
-    __slots__ = ("_lanes", "_length", "_number", "records", "size", "total")
+    __slots__ = ("_lanes", "_length", "_number", "_totals", "records", "size", "total")
 
     def __init__(self, records: int, size: int) -> None:
         self.records = records
@@ -38,6 +36,7 @@ class Backlog:
         self._length = 0
         self._number = 0
         self._lanes: tuple[deque[_Waiting], ...] = tuple(deque() for _ in range(RANKS))
+        self._totals = [0] * RANKS
 
     def __len__(self) -> int:
         return self._length
@@ -49,32 +48,31 @@ class Backlog:
     def put(self, rank: int, size: int, item: Any) -> int:
         """Put *item* at the end; return how many were dropped, perhaps it alone."""
         dropped = 0
-        if not self.has_room(size):
-            if size > self.size:
+        if self._length >= self.records or self.total + size > self.size:
+            if not self._can_have_room(rank, size):
                 return 1
-            for lane in self._lanes[: rank + 1]:
-                while lane and not self.has_room(size):
-                    self._forget(lane.popleft())
+            for each in range(rank + 1):
+                while self._lanes[each] and not self.has_room(size):
+                    self._take_out(each)
                     dropped += 1
-            if not self.has_room(size):
-                return dropped + 1
         self._number += 1
-        self._lanes[rank].append(_Waiting(self._number, size, item))
+        self._lanes[rank].append((self._number, size, item))
         self._length += 1
         self.total += size
+        self._totals[rank] += size
         return dropped
+
+    def _can_have_room(self, rank: int, size: int) -> bool:
+        left = sum(map(len, self._lanes[rank + 1 :]))
+        return left < self.records and sum(self._totals[rank + 1 :]) + size <= self.size
 
     def take(self) -> Any:
         """Return the oldest item and take it out; None where nothing waits."""
         first = None
-        for lane in self._lanes:
-            if lane and (first is None or lane[0].number < first[0].number):
-                first = lane
-        if first is None:
-            return None
-        waiting = first.popleft()
-        self._forget(waiting)
-        return waiting.item
+        for rank, lane in enumerate(self._lanes):
+            if lane and (first is None or lane[0][0] < self._lanes[first][0][0]):
+                first = rank
+        return None if first is None else self._take_out(first)
 
     def last(self) -> int:
         """Return the number of the item that was put in last."""
@@ -82,12 +80,15 @@ class Backlog:
 
     def first(self) -> int:
         """Return the number of the oldest item; of the next to come where nothing waits."""
-        numbers = [lane[0].number for lane in self._lanes if lane]
+        numbers = [lane[0][0] for lane in self._lanes if lane]
         return min(numbers, default=self._number + 1)
 
-    def _forget(self, waiting: _Waiting) -> None:
+    def _take_out(self, rank: int) -> Any:
+        _, size, item = self._lanes[rank].popleft()
         self._length -= 1
-        self.total -= waiting.size
+        self.total -= size
+        self._totals[rank] -= size
+        return item
 
 
 class Breaker:

@@ -18,7 +18,8 @@ class Counters:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self.lock = threading.Lock()
+        # Reentrant: a signal's handler may run a chain while its thread is in here.
+        self.lock = threading.RLock()
         self.clear()
 
     def clear(self) -> None:
@@ -32,6 +33,10 @@ class Counters:
             self.failed += failed
             self.dropped += dropped
             return self.failed
+
+    def is_held_here(self) -> bool:
+        """Tell whether this thread has interrupted itself while it was counting."""
+        return self.lock._is_owned()  # type: ignore[attr-defined, no-any-return]
 
 
 HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -62,7 +67,7 @@ def clear() -> None:
 def _after_fork() -> None:
     for counters in all_counters():
         # The parent's lock may be held by a thread that is not here, and its counts are its own.
-        counters.lock = threading.Lock()
+        counters.lock = threading.RLock()
         counters.clear()
 
 

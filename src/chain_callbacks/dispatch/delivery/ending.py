@@ -11,16 +11,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ..options import options
 from .counters import all_counters
 from .failures import log, summarise
-from .process import at_end
-from .queued import Channel, Flush, channels
+from .portal import sweeper
+from .process import at_end, call_in_thread, phase
+from .queued import Channel, Flush, at_once, channels
+
+SLICE: Final = 0.1
+"""Seconds until a second Ctrl-C ends a flush, at most."""
 
 
 class HandlerStats(NamedTuple):
@@ -100,20 +106,39 @@ def flush(timeout: float | None = None) -> FlushReport:
     It waits for all handlers at once, *timeout* seconds at most: those of
     ``CHAIN_CALLBACKS_EXIT_TIMEOUT`` (5) where none are given. Handlers stay in use.
     """
-    deadline = time.monotonic() + (options.exit_timeout if timeout is None else timeout)
-    requests = [(channel, channel.request_flush(deadline)) for channel in channels()]
+    seconds = options.exit_timeout if timeout is None else timeout
+    sweeper.wait(seconds / 2)  # A collected stream ends there, and its end is an event.
+    return _flush(channels(), seconds)
+
+
+def flush_those(handlers: Iterable[object]) -> FlushReport:
+    """Do what ``flush`` does, for some handlers: those that are about to be closed."""
+    ids = {id(each) for each in handlers}
+    return _flush([each for each in channels() if id(each.handler) in ids], options.exit_timeout)
+
+
+def _flush(those: Iterable[Channel], timeout: float) -> FlushReport:
+    deadline = time.monotonic() + timeout
+    requests = [(channel, channel.request_flush(deadline)) for channel in those]
     for _, request in requests:
         if request is not None:
-            request.done.wait(max(0.0, deadline - time.monotonic()))
+            _wait(request.done, deadline)
     return _report(requests)
 
 
+def _wait(event: threading.Event, deadline: float) -> bool:
+    """Wait in slices: a signal that comes right before a wait begins is seen after it only."""
+    while not event.wait(min(SLICE, max(0.0, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline:
+            return False
+    return True
+
+
 def _report(requests: list[tuple[Channel, Flush | None]]) -> FlushReport:
-    left = {
-        channel.name: request.left if request.done.is_set() else 0
-        for channel, request in requests
-        if request is not None
-    }
+    left: Counter[str] = Counter()
+    for channel, request in requests:
+        if request is not None and request.done.is_set():
+            left[channel.name] += request.left
     late = [
         channel.name
         for channel, request in requests
@@ -121,9 +146,7 @@ def _report(requests: list[tuple[Channel, Flush | None]]) -> FlushReport:
         and (not request.done.is_set() or request.is_given_up or request.left)
     ]
     handlers = {
-        name: HandlerReport(
-            each.delivered, each.queued + left.get(name, 0), each.failed, each.dropped
-        )
+        name: HandlerReport(each.delivered, each.queued + left[name], each.failed, each.dropped)
         for name, each in stats().items()
     }
     return FlushReport(handlers, tuple(dict.fromkeys(late)))
@@ -134,18 +157,41 @@ async def aflush(timeout: float | None = None) -> FlushReport:
     return await asyncio.to_thread(flush, timeout)
 
 
-closers: Final[list[Callable[[], Any]]] = []
-"""What lets go of the handlers that a name made, at the end; the resolution puts it here."""
+Closing = Callable[[], list[tuple[str, Callable[[], Any]]]]
+
+closers: Final[list[Closing]] = []
+"""What lets go of the handlers that a name made, each by its name; the resolution puts it here."""
+
+
+class _Budget:
+    """The seconds of the end: it may begin more than once, by SIGTERM and by what that leads to."""
+
+    SHARE: Final = 0.05
+    """What comes last may take that much of the whole, in all twice that, where nothing is left."""
+
+    spent = 0.0
+    told: ClassVar[set[str]] = set()
+
+    def __enter__(self) -> float:
+        """Return the seconds that are left."""
+        self._began_at = time.monotonic()
+        phase.is_ending = True
+        whole, spent = options.exit_timeout, _Budget.spent
+        return max(whole - spent, min(whole * self.SHARE, whole * (1 + 2 * self.SHARE) - spent), 0)
+
+    def __exit__(self, *_: object) -> None:
+        phase.is_ending = False
+        _Budget.spent += time.monotonic() - self._began_at
 
 
 def _end() -> None:
     """Send what is left and close what is open, within the budget; say what was not sent."""
-    deadline = time.monotonic() + options.exit_timeout
     try:
-        report = flush(options.exit_timeout)
+        with _Budget() as seconds:
+            report = flush(seconds)
         _say(report)
-        for close in closers:
-            _bounded(close, deadline)
+        with _Budget() as seconds:
+            _close(seconds)
     except KeyboardInterrupt:
         # The second one: whoever presses it does not want to wait.
         log.warning("Interrupted: %s", "; ".join(_unsent()) or "nothing was left to send")
@@ -153,8 +199,10 @@ def _end() -> None:
 
 
 def _say(report: FlushReport) -> None:
-    for name in report.late:
-        each = report.handlers[name]
+    for name, each in report.handlers.items():
+        if name in _Budget.told or not (name in report.late or each.dropped):
+            continue
+        _Budget.told.add(name)
         log.warning(
             "The handler %s did not send everything before the process ended: %d pending, "
             "%d dropped, %d failed. CHAIN_CALLBACKS_EXIT_TIMEOUT is %g seconds, for all handlers.",
@@ -166,18 +214,50 @@ def _say(report: FlushReport) -> None:
         )
 
 
+def _send_at_once(channel: Channel) -> None:
+    """Send what was put on a queue after the end: nobody comes to send it any more."""
+    with _Budget() as seconds:
+        deadline = time.monotonic() + seconds
+        request = channel.request_flush(deadline)
+        if request is not None:
+            _wait(request.done, deadline)
+    if request is not None:
+        _say(_report([(channel, request)]))
+
+
 def _unsent() -> list[str]:
     return [f"{name} has {each.queued} pending" for name, each in stats().items() if each.queued]
 
 
-def _bounded(call: Callable[[], Any], deadline: float) -> None:
-    thread = threading.Thread(target=call, name="chain-callbacks-close", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # Python 3.12 starts no thread at the end: it is called all the same.
-        call()
-        return
-    thread.join(max(0.0, deadline - time.monotonic()))
+def _close(seconds: float) -> None:
+    """Close what is open, all at once, so that one that hangs keeps no other from it."""
+    deadline = time.monotonic() + seconds
+    calls = [(name, _Call(close)) for closing in closers for name, close in closing()]
+    for name, call in calls:
+        if not call_in_thread(call, f"close-{name}"):
+            call()
+    for _, call in calls:
+        _wait(call.is_done, deadline)
+    late = [name for name, call in calls if not call.is_done.is_set()]
+    if late:
+        log.warning(
+            "The process ended before these handlers were closed: %s. CHAIN_CALLBACKS_EXIT_TIMEOUT "
+            "is %g seconds, for all handlers.",
+            ", ".join(late),
+            options.exit_timeout,
+        )
+
+
+class _Call:
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self.is_done = threading.Event()
+
+    def __call__(self) -> None:
+        try:
+            self._function()
+        finally:
+            self.is_done.set()
 
 
 def flush_on_sigterm() -> None:
@@ -199,7 +279,13 @@ class _OnSigterm:
         self._before = before
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        _say(flush())
+        if any(channel.is_held_here() for channel in channels()) and call_in_thread(
+            partial(_signal_again, number), "signal"
+        ):
+            return  # Nothing can be sent before what it interrupted is over.
+        with _Budget() as seconds:
+            report = flush(seconds)
+        _say(report)
         if callable(self._before):
             self._before(number, frame)
         elif self._before is not signal.SIG_IGN:
@@ -208,4 +294,14 @@ class _OnSigterm:
             os.kill(os.getpid(), number)
 
 
+def _signal_again(number: int) -> None:
+    time.sleep(0.01)
+    main = threading.main_thread()
+    if hasattr(signal, "pthread_kill") and main.ident is not None:
+        signal.pthread_kill(main.ident, number)  # It may wait for something by now.
+    else:
+        signal.raise_signal(number)
+
+
 at_end.append(_end)
+at_once.append(_send_at_once)

@@ -38,7 +38,7 @@ def note(
 
 def count(sink: Sink, run: Run | RunView, error: BaseException) -> None:
     """Count a failure and log the first; where the handler is to be detached, detach it."""
-    if sink.on_error == "detach" and run.detached is not None:
+    if sink.on_error == "detach":
         run.detached.add(sink.handler_id)
     if sink.counters.add(failed=1) > 1:
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Generator, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..context import QUIET, current, leave
 from ..sinks import NO_KEYWORDS
@@ -60,12 +60,15 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
             began = slowness.clock() if is_on_loop else 0.0
             try:
                 result = sink.tell(run, arguments, keywords)
+                # A lambda or a partial may return a coroutine without being marked as one. Asking
+                # what a handler returned for anything may raise, too.
+                is_awaited = result is not None and isawaitable(result)
             except BaseException as error:
                 leaving = note(sink, run, error, leaving)
             else:
-                # A lambda or a partial may return a coroutine without being marked as one.
-                if result is not None and isawaitable(result):
-                    unawaited = [*(unawaited or ()), (sink, result)]
+                if is_awaited:
+                    waiting = (sink, cast("Awaitable[Any]", result))
+                    unawaited = [*(unawaited or ()), waiting]
                 elif HAS_GIL:
                     sink.counters.delivered += 1
                 else:
@@ -97,12 +100,10 @@ async def atell_to_the_end(
     route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
 ) -> None:
     """Tell a terminal event: also where the task is cancelled while it is being delivered."""
-    if not route.has_async:
-        await atell(route, run, arguments, keywords)
+    rest = tell(route, run, arguments, keywords, is_on_loop=True)
+    if rest is None:
         return
-    telling = asyncio.ensure_future(
-        adrive(_telling(route, run, arguments, keywords, is_on_loop=True))
-    )
+    telling = asyncio.ensure_future(adrive(rest))
     cancelled: asyncio.CancelledError | None = None
     while not telling.done():
         try:
@@ -133,10 +134,16 @@ def _telling(
         began = slowness.clock() if is_on_loop else 0.0
         try:
             result = sink.tell(run, arguments, keywords)
+            is_awaited = result is not None and isawaitable(result)
+        except BaseException as error:
+            leaving = note(sink, run, error, leaving)
+            continue
+        finally:
             if is_on_loop and slowness.clock() - began > slowness.LIMIT:
                 slowness.warn(sink, slowness.clock() - began)
-            if result is not None and isawaitable(result):
-                yield result
+        try:
+            if is_awaited:
+                yield cast("Awaitable[Any]", result)
             sink.counters.add(delivered=1)
         except GeneratorExit:
             raise
@@ -188,12 +195,17 @@ def drive(telling: Telling) -> None:
 
 async def adrive(telling: Telling) -> None:
     """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
+    task = _task()
     token = current.set(QUIET)
     try:
         awaitable = next(telling)
         while True:
             try:
                 result = await awaitable
+            except GeneratorExit as error:
+                if task is None or _task() is not task:
+                    raise  # Nobody waits for this any more: it is being closed, from elsewhere.
+                awaitable = telling.throw(_Raised(error))
             except BaseException as error:
                 awaitable = telling.throw(error)
             else:
@@ -202,3 +214,10 @@ async def adrive(telling: Telling) -> None:
         pass
     finally:
         leave(token)
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -7,13 +7,16 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from .failures import log
+from .process import start
 
 T = TypeVar("T")
+
+_MOST_THREADS: Final = 1_000
 
 
 class Portal:
@@ -24,18 +27,22 @@ class Portal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._turns = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
+            if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
+                # With as few threads as usual, handlers that wait in one for a chain whose handlers
+                # do so too would soon wait for each other; they are started as they are needed.
+                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
                 # A daemon: a handler that hangs must not hold the process at its end.
-                self._thread = threading.Thread(
-                    target=loop.run_forever, name="chain-callbacks-loop", daemon=True
+                thread = threading.Thread(
+                    target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True
                 )
-                self._thread.start()
+                self._thread = thread if start(thread) else None
                 self._loop = loop
             return self._loop
 
@@ -47,9 +54,9 @@ class Portal:
         """
         loop = self._running_loop()
         if threading.current_thread() is self._thread:
-            if asyncio.iscoroutine(awaitable):
-                awaitable.close()
-            raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
+            _refuse(awaitable)
+        if self._thread is None:
+            return self._run_here(loop, awaitable)
         outcome: Future[T] = Future()
 
         async def work() -> None:
@@ -61,6 +68,36 @@ class Portal:
         context = contextvars.copy_context()
         loop.call_soon_threadsafe(_start, loop, work, context=context)
         return outcome.result()
+
+    def _run_here(self, loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
+        """Return the same at the end of the process, where no thread could be started for it."""
+        with self._turns:
+            if loop.is_running():
+                _refuse(awaitable)
+
+            async def work() -> T:
+                return await awaitable
+
+            return contextvars.copy_context().run(loop.run_until_complete, work())
+
+
+def _refuse(awaitable: Awaitable[Any]) -> NoReturn:
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()
+    raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    while not loop.is_closed():
+        try:
+            loop.run_forever()
+        except BaseException as error:
+            # A task that a handler left behind raised SystemExit, say: the others still wait here.
+            log.warning(
+                "A task that a handler started ended with %s. It is not waited for by the run, and "
+                "ends nothing else.",
+                type(error).__name__,
+            )
 
 
 _tasks: set[asyncio.Task[None]] = set()
@@ -89,20 +126,34 @@ class Sweeper:
         # threads where one was meant do no harm.
         self._calls.put(function)
         if self._thread is None:
-            self._thread = threading.Thread(
+            self._thread = thread = threading.Thread(
                 target=self._sweep, name="chain-callbacks-sweeper", daemon=True
             )
-            self._thread.start()
+            if not start(thread):
+                self._thread = None  # A flush calls it.
+
+    def wait(self, seconds: float) -> None:
+        """Return when what was taken until now has been called, after *seconds* at the latest."""
+        thread = self._thread
+        if thread is None:
+            while not self._calls.empty():
+                _call(self._calls.get())
+        elif threading.current_thread() is not thread:
+            is_done = threading.Event()
+            self._calls.put(is_done.set)
+            is_done.wait(seconds)
 
     def _sweep(self) -> None:
         while True:
-            function = self._calls.get()
-            try:
-                function()
-            except BaseException:
-                log.warning("A stream that nobody held any more failed to close.", exc_info=True)
             # Nothing is kept alive while waiting for the next one.
-            del function
+            _call(self._calls.get())
+
+
+def _call(function: Callable[[], Any]) -> None:
+    try:
+        function()
+    except BaseException:
+        log.warning("A stream that nobody held any more failed to close.", exc_info=True)
 
 
 portal = Portal()

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -20,12 +21,13 @@ from weakref import WeakValueDictionary
 from ...handler import BaseCallbackHandler
 from ...policies import Manner
 from ..context import QUIET, current
+from ..options import options
 from ..views import View
 from .backlog import Backlog, Breaker
 from .counters import Counters
 from .failures import count, count_elsewhere
 from .portal import portal
-from .process import watch
+from .process import call_in_thread, is_over, phase, spare, start, watch
 
 if TYPE_CHECKING:
     from ..routes import Sink
@@ -38,6 +40,10 @@ WARNING_INTERVAL: Final = 60.0
 """Seconds between two warnings of one handler that its queue is full."""
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
+SHORTEST_REST: Final = 0.01
+"""Seconds between two calls of ``deliver`` at least, whatever it returns."""
+LONGEST_REST: Final = 3_600.0
+"""Seconds at most: a thread cannot wait for as long as a number may say."""
 
 
 class Flush:
@@ -105,6 +111,7 @@ class Channel:
         with self._lock:
             if (
                 seconds
+                and size <= self._backlog.size  # Else it is waited for in vain.
                 and not self._backlog.has_room(size)
                 and threading.current_thread() is not self._worker
             ):
@@ -113,6 +120,9 @@ class Channel:
             self._wake()
         if dropped:
             self._dropped(dropped)
+        if is_over():
+            for send in at_once:
+                send(self)
 
     def _wake(self) -> None:
         if not self._is_busy:
@@ -124,6 +134,13 @@ class Channel:
         if not self._bell.is_set():
             self._bell.set()
 
+    def limit(self, manner: Manner) -> None:
+        """Hold what is put from now on to the bounds of *manner*."""
+        with self._lock:
+            self.limits = manner
+            self._backlog.records, self._backlog.size = manner.queue_records, manner.queue_bytes
+            self._room.notify_all()
+
     def start(self) -> None:
         """Start the worker, where the interpreter still starts threads."""
         watch()
@@ -133,9 +150,7 @@ class Channel:
             target=_work, args=(reference, bell), name=f"chain-callbacks-{self.name}", daemon=True
         )
         self._worker = worker
-        try:
-            worker.start()
-        except RuntimeError:
+        if not start(worker):
             self._worker = None
 
     def _dropped(self, dropped: int) -> None:
@@ -166,18 +181,35 @@ class Channel:
 
         *deadline* is a time of ``time.monotonic``.
         """
+        if self.is_held_here():
+            # A signal's handler asks, on top of what it interrupted: the worker waits for that.
+            request = Flush(self._backlog.last(), deadline)
+            request.is_given_up = True
+            request.done.set()
+            return request
         with self._lock:
             is_told = self._worker is not None or self.limits.delivery == "inline"
             is_needed = self.pending or (is_told and (self._delivers or self._flushes))
-            if threading.current_thread() is self._worker or not is_needed:
-                return None
+            is_inside = threading.current_thread() is self._worker or _telling.get() is self._bell
+            if is_inside or not is_needed:
+                return None  # It would wait for itself.
             request = Flush(self._backlog.last(), deadline)
+            # Whoever asked before has gone where its time is over: a stuck handler gathers none.
+            now = time.monotonic()
+            self._requests = [each for each in self._requests if each.deadline > now]
             self._requests.append(request)
-            self._wake()
+            # At the end a thread keeps a handler that hangs from holding the process.
+            is_alone = options.is_inline and self._worker is None and not phase.is_ending
+            if not is_alone:
+                self._wake()
             worker = self._worker
-        if worker is None:
-            self.work()  # The interpreter starts no more threads.
+        if is_alone or (worker is None and not call_in_thread(self.work, self.name)):
+            self.work()  # Nothing is to be done in threads, or the interpreter starts no more.
         return request
+
+    def is_held_here(self) -> bool:
+        """Tell whether this thread has interrupted itself in here, where the worker needs to be."""
+        return self._room._is_owned() or self.counters.is_held_here()  # type: ignore[attr-defined]
 
     def work(self) -> float | None:
         """Do what there is to do; return the seconds until there is more, None if nothing is held.
@@ -221,6 +253,9 @@ class Channel:
         return seconds
 
     def _tell(self, sink: Sink, view: View) -> None:
+        if sink.handler_id in view.run.detached:
+            self._is_in_hand = False  # It failed after this was put here.
+            return
         try:
             result = sink.tell(*view)
             if result is not None and isawaitable(result):
@@ -231,7 +266,7 @@ class Channel:
             if self._telling.is_open:
                 self._give_up_flushes()
         else:
-            self.counters.add(delivered=1)
+            sink.counters.add(delivered=1)
             self._telling.close()
         self._is_in_hand = False
 
@@ -240,16 +275,19 @@ class Channel:
 
     def _send(self, now: float) -> float | None:
         handler: Any = self.handler
+        seconds: float | None
         try:
             seconds = handler.deliver()
+            if seconds is not None:
+                seconds = min(max(SHORTEST_REST, float(seconds)), LONGEST_REST)
         except BaseException as error:
             count_elsewhere(self.counters, "deliver", error)
             self._sending.fail(now)
             seconds = self._sending.pause
         else:
             self._sending.close()
-        self._due_at = None if seconds is None else time.monotonic() + max(0.0, float(seconds))
-        return None if seconds is None else max(0.0, float(seconds))
+        self._due_at = None if seconds is None else time.monotonic() + seconds
+        return seconds
 
     def _flush(self, request: Flush) -> None:
         if self._flushes:
@@ -263,6 +301,9 @@ class Channel:
                 request.is_given_up = True
             else:
                 request.left = left if isinstance(left, int) else 0
+        elif self._delivers:
+            # It has no other way to send; what it still holds then is not sent.
+            request.is_given_up = self._send(time.monotonic()) is not None
         request.done.set()
 
     def _give_up_flushes(self) -> None:
@@ -283,6 +324,12 @@ class Channel:
                 count_elsewhere(self.counters, "after_fork", error)
 
 
+_telling: Final[ContextVar[threading.Event | None]] = ContextVar(
+    "chain_callbacks_telling", default=None
+)
+"""The bell of the worker that called the code that runs now, also where that is asynchronous."""
+
+
 def overrides(handler: object, *methods: str) -> bool:
     """Tell whether *handler* has more to do in a method of the base class than nothing."""
     return isinstance(handler, BaseCallbackHandler) and any(
@@ -293,6 +340,7 @@ def overrides(handler: object, *methods: str) -> bool:
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:
     current.set(QUIET)
+    _telling.set(bell)
     while True:
         bell.clear()
         channel = reference()
@@ -309,21 +357,54 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
         bell.wait(seconds)
 
 
-_lock = threading.Lock()
+# Reentrant: SIGTERM may have everything flushed while its thread is in here.
+_lock = threading.RLock()
 _channels: Final[WeakValueDictionary[int, Channel]] = WeakValueDictionary()
 _busy: Final[set[Channel]] = set()
+_holding: Final[dict[Channel, None]] = {}
+
+HELD: Final = 64
+"""Handlers that may hold something back, and are remembered though nobody listens any more."""
+
+at_once: Final[list[Callable[[Channel], Any]]] = []
+"""What sends what was put on a queue after the end of the process; `ending` puts it here."""
 
 
 def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
-    """Return the channel of *handler*, the same at each call while one holds it."""
+    """Return the channel of *handler*, the same at each call while one holds it.
+
+    Of several manners the last one that queues says what its bounds are.
+    """
     with _lock:
         channel = _channels.get(id(handler))
         if channel is None:
             # It holds the handler, so that no other one gets this id.
             channel = _channels[id(handler)] = Channel(handler, counters, manner)
-            if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
-                channel.start()  # At the end, when it is flushed, this version starts no thread.
-        return channel
+            if not options.is_inline:
+                spare.ready()
+                if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
+                    channel.start()  # It is flushed at the end, where this version starts no more.
+        elif manner.delivery == "queued" and manner != channel.limits:
+            channel.limit(manner)
+    if overrides(handler, "flush", "after_fork"):
+        _remember(channel)
+    return channel
+
+
+def _remember(channel: Channel) -> None:
+    """Hold the channel of a handler that is to be flushed, or told of a fork, later.
+
+    The chain that it was passed to may be gone by then. Of handlers that are made for one request
+    each, an older one sends what it holds and is let go.
+    """
+    with _lock:
+        _holding.pop(channel, None)
+        _holding[channel] = None
+        oldest = next(iter(_holding)) if len(_holding) > HELD else None
+        if oldest is not None:
+            del _holding[oldest]
+    if oldest is not None:
+        oldest.request_flush(time.monotonic() + options.exit_timeout)
 
 
 def channels() -> list[Channel]:
@@ -334,7 +415,7 @@ def channels() -> list[Channel]:
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _busy.clear()
     for channel in channels():
         channel.after_fork()

@@ -1,0 +1,80 @@
+"""Hosts: frameworks that start runs of their own, and whose runs our handlers hear over a bridge.
+
+A bridge is a plugin: an entry point in the group ``chain_callbacks.hosts`` whose name is the host's
+import name and whose value is a function. ``import chain_callbacks.auto``, ``chain-callbacks run``
+and ``activate()`` have it called once, after the host was imported. What a bridge needs is here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..dispatch.context import QUIET, Scope, here
+    from ..dispatch.runs import Run
+    from .activation import Bridge, activate, bridges
+    from .imports import after_import
+    from .running import (
+        Gate,
+        add_finder,
+        check_callbacks,
+        manager_at,
+        manager_below,
+        own_scope,
+        run_around,
+        run_at,
+        silent_manager,
+        treat_as_interruption,
+    )
+
+__all__ = [
+    "QUIET",
+    "Bridge",
+    "Gate",
+    "Run",
+    "Scope",
+    "activate",
+    "add_finder",
+    "after_import",
+    "bridges",
+    "check_callbacks",
+    "here",
+    "manager_at",
+    "manager_below",
+    "own_scope",
+    "run_around",
+    "run_at",
+    "silent_manager",
+    "treat_as_interruption",
+]
+
+_MODULES = {
+    "QUIET": "..dispatch.context",
+    "Bridge": ".activation",
+    "Gate": ".running",
+    "Run": "..dispatch.runs",
+    "Scope": "..dispatch.context",
+    "activate": ".activation",
+    "add_finder": ".running",
+    "after_import": ".imports",
+    "bridges": ".activation",
+    "here": "..dispatch.context",
+    "run_around": ".running",
+    "own_scope": ".running",
+    "manager_below": ".running",
+    "check_callbacks": ".running",
+    "manager_at": ".running",
+    "run_at": ".running",
+    "silent_manager": ".running",
+    "treat_as_interruption": ".running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value

@@ -31,15 +31,6 @@ LINES: Final = [
     "Chat model ended, response: generations=[[ChatGeneration(text='",
     "Chain ended, outputs: content='",
 ]
-ACTIVATED: Final = """
-import runpy, sys
-from importlib.metadata import entry_points
-
-for bridge in entry_points(group="chain_callbacks.hosts"):
-    bridge.load()()
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @contextmanager
@@ -102,7 +93,9 @@ def show_plain(vendor: str, env: dict[str, str]) -> None:
     """Run a program that knows the client alone, without us and with us."""
     path = PLUGINS / f"chain-callbacks-{vendor}" / "tests" / "applications" / "plain.py"
     alone, nothing = run(path, env=env)
-    printed, log = run("-c", ACTIVATED, path, env={**env, "CHAIN_CALLBACKS": "structlog"})
+    printed, log = run(
+        *("-m", "chain_callbacks", "run"), path, env={**env, "CHAIN_CALLBACKS": "structlog"}
+    )
     print(f"--- A program that knows the client of {vendor} alone:\n{printed}\n{log}")
     expect("it prints the same with us", is_met=(alone, nothing) == (printed, ""))
     events = [json.loads(line) for line in log.splitlines()]

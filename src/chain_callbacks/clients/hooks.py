@@ -18,11 +18,10 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.context import current
+from ..dispatch.context import here
 from ..dispatch.runs import Run
 from ..dispatch.sinks import NO_KEYWORDS
-from ..events import KINDS
-from ..resolution.resolver import enter
+from ..hosts.running import manager_at, model_around, run_at
 from ..runnables.wrappers import RetryState
 from .calls import Call
 from .translation import Vendor, invocation_params, ls_metadata
@@ -30,7 +29,6 @@ from .wire import plain
 
 Client = TypeVar("Client")
 
-_MODELS: Final = ("llm", "chat_model")
 _CALL: Final = "__chain_callbacks_call__"
 
 _active: ContextVar[Call | None] = ContextVar("chain_callbacks_call", default=None)
@@ -136,15 +134,13 @@ def _begun(vendor: Vendor, client: Any, options: Any) -> Call | None:
     endpoint = vendor.endpoints.get(options.url.partition("?")[0])
     if endpoint is None or options.method.lower() != "post":
         return None
-    manager = enter(None, None)
-    if manager is None or manager.is_silent:
-        return None
-    if manager.parent is not None and manager.parent.run_type in _MODELS:
-        # A chat model, ours or a framework's, asks its client: that run is there already.
+    manager = manager_at(here())
+    if manager is None or manager.is_silent or model_around() is not None:
         return None
     body = {**(plain(options.json_data) or {}), **(plain(options.extra_json) or {})}
-    run = manager.prepare(
-        KINDS["chat_model"],
+    run = run_at(
+        manager,
+        "chat_model",
         endpoint.name,
         id_path=endpoint.name.split("."),
         metadata=ls_metadata(vendor.provider, body),
@@ -263,8 +259,8 @@ def _astream(original: Any) -> Any:
 
 def _sleep_for_retry(original: Any) -> Any:
     def sleep(client: Any, *args: Any, **kwargs: Any) -> None:
-        run = current.get()
-        if isinstance(run, Run) and run.run_type in _MODELS:
+        run = model_around()
+        if isinstance(run, Run):
             run.on_retry(_state(client, **kwargs))
         original(client, *args, **kwargs)
 
@@ -273,8 +269,8 @@ def _sleep_for_retry(original: Any) -> Any:
 
 def _asleep_for_retry(original: Any) -> Any:
     async def sleep(client: Any, *args: Any, **kwargs: Any) -> None:
-        run = current.get()
-        if isinstance(run, Run) and run.run_type in _MODELS:
+        run = model_around()
+        if isinstance(run, Run):
             await run.aon_retry(_state(client, **kwargs))
         await original(client, *args, **kwargs)
 

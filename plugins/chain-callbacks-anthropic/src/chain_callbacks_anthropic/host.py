@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Final, TypeVar
 
 from chain_callbacks.clients import Vendor, watch, watch_all
@@ -25,9 +24,6 @@ def instrument(client: Client) -> Client:
     return watch(ANTHROPIC, client)
 
 
-def activate(module: ModuleType | None = None) -> None:  # noqa: ARG001  A bridge's form.
-    """Make each model call of every client a run; calling it again does nothing.
-
-    *module* is ``anthropic``, imported by then: what a bridge to a host may be given.
-    """
+def bridge() -> None:
+    """Make each model call of every client a run; calling it again does nothing."""
     watch_all(ANTHROPIC)

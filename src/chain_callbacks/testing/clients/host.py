@@ -27,6 +27,7 @@ from .vendor import (
     WORDS,
     VendorSuite,
     all_of,
+    cancelled,
     each_way,
     got,
     in_loop,
@@ -34,15 +35,7 @@ from .vendor import (
     words_told,
 )
 
-_ACTIVATED: Final = """
-import runpy, sys
-from importlib.metadata import entry_points
-
-(bridge,) = entry_points(group="chain_callbacks.hosts", name=sys.argv[1])
-bridge.load()()
-sys.argv = sys.argv[2:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+_RUN: Final = ("-m", "chain_callbacks", "run")
 
 
 class HostSuite(VendorSuite):
@@ -51,9 +44,8 @@ class HostSuite(VendorSuite):
     def test_application_prints_the_same_with_us(self) -> None:
         """Each way to call the client is a run, and what the program prints is untouched."""
         application = self.application()
-        package = self.make_model("").vendor.package
         printed = []
-        for command in ([], ["-c", _ACTIVATED, package]):
+        for command in ((), _RUN):
             with ScriptedServer(*application.replies) as server:
                 outside = {k: v for k, v in os.environ.items() if "CHAIN_CALLBACKS" not in k}
                 named = {"CHAIN_CALLBACKS": "structlog"} if command else {}
@@ -276,21 +268,64 @@ class HostSuite(VendorSuite):
     async def test_cancelled_call_of_the_client_ends_as_cancelled(
         self, server: ScriptedServer, recorder: RecordingHandler
     ) -> None:
-        """While the server is waited for, and while a stream is read."""
+        """While the server is waited for, and while a stream is read, which tells what came."""
         answers = threading.Event()
-        server.will(Reply(self.answer(ANSWER), until=answers))
+        begun = self.first_words(self.events(WORDS), 1)
+        server.will(
+            Reply(self.answer(ANSWER), until=answers), Reply(events=[*begun, answers], is_cut=True)
+        )
+        has_begun = asyncio.Event()
+
+        async def read(stream: Any) -> None:
+            async for _ in stream:
+                if words_told(recorder):
+                    has_begun.set()
+
         try:
             async with self.client(server, is_async=True) as client:
                 with attached(recorder):
-                    task = asyncio.create_task(self.ask(self.resource(client)))
-                await asyncio.to_thread(server.asked.wait)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+                    waiting = asyncio.create_task(self.ask(self.resource(client)))
+                    await asyncio.to_thread(server.asked.wait)
+                    await cancelled(waiting)
+                    stream = await self.ask(self.resource(client), stream=True)
+                reading = asyncio.create_task(read(stream))
+                await has_begun.wait()
+                await asyncio.sleep(0)
+                await cancelled(reading)
         finally:
             answers.set()
 
-        assert [("cancelled", 1)] == [(run.status, run.ends) for run in recorder.runs]
+        assert [("cancelled", 1)] * 2 == [(run.status, run.ends) for run in recorder.runs]
+        assert WORDS[0] == text_told(recorder.records[-1].payload["response"])
+
+    @each_way
+    @in_loop
+    async def test_answers_that_are_none_end_their_runs(
+        self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
+    ) -> None:
+        """What is no JSON, what is no answer, and none at all in time: one end each, as it was."""
+        answers = threading.Event()
+        server.will(Reply('{"id": "msg'), Reply(["no"]), Reply(self.answer(ANSWER), until=answers))
+        outcomes: list[Exception | None] = []
+        try:
+            async with self.client(server, is_async=is_async) as client:
+                hasty = client.with_options(timeout=0.05, max_retries=0)
+                for each in (client, client, hasty):
+                    with attached(recorder):
+                        try:
+                            await got(self.ask(self.resource(each)))
+                        except Exception as error:
+                            outcomes.append(error)
+                        else:
+                            outcomes.append(None)
+        finally:
+            answers.set()
+
+        assert ["ok" if each is None else "error" for each in outcomes] == [
+            run.status for run in recorder.runs
+        ]
+        assert "APITimeoutError" == recorder.runs[-1].error
+        assert [] == recorder.problems()
 
     @each_way
     @in_loop

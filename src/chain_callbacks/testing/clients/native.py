@@ -34,6 +34,7 @@ from .vendor import (
     Call,
     VendorSuite,
     all_of,
+    cancelled,
     each_way,
     got,
     in_loop,
@@ -361,9 +362,7 @@ class NativeSuite(VendorSuite):
                     await asyncio.sleep(0)
                 else:
                     await asyncio.to_thread(server.asked.wait)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+                await cancelled(task)
         finally:
             answers.set()
 

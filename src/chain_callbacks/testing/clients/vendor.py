@@ -47,6 +47,13 @@ async def got(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel *task*, and wait until it was."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def all_of(stream: Any) -> list[Any]:
     """Return the items of a stream of either sort."""
     if hasattr(stream, "__aiter__"):

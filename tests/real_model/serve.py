@@ -27,6 +27,8 @@ def serve() -> xllamacpp.Server:
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.verbosity = -1
+    # Threads that spin for each other take minutes on a machine that does something else, too.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     # The likeliest answer, and so the same at each time.
     params.sampling.temp = 0.0
     params.n_predict = 64

@@ -77,8 +77,8 @@ class ScriptedServer(ThreadingHTTPServer):
         self._replies.extend(replies)
         return self
 
-    def next_reply(self) -> Reply:
-        """Return what the next request is answered with."""
+    def reply_to(self, request: Received) -> Reply:  # noqa: ARG002  A subclass may look at it.
+        """Return what a request is answered with; a subclass may decide by the request."""
         try:
             return self._replies.popleft()
         except IndexError:
@@ -118,8 +118,9 @@ class _Answers(BaseHTTPRequestHandler):
             body = json.loads(raw) if raw else None
         except ValueError:
             body = raw.decode(errors="replace")
-        reply = self.server.next_reply()
-        self.server.received.append(Received(self.path, headers, body))
+        request = Received(self.path, headers, body)
+        reply = self.server.reply_to(request)
+        self.server.received.append(request)
         self.server.asked.set()
         if reply.until is not None:
             reply.until.wait(_LONGEST)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from ...clients import hooks
 from ...resolution.scope import attached
 from ...runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
 from ..recorder import RecordingHandler
@@ -345,6 +346,24 @@ class HostSuite(VendorSuite):
 
         kinds = [run.run_type for run in recorder.runs]
         assert ["chain", "prompt", "chat_model"] * 2 == kinds
+
+    @in_loop
+    async def test_client_that_nobody_instrumented_is_left_alone(
+        self,
+        server: ScriptedServer,
+        recorder: RecordingHandler,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What is asked of one client says nothing of another."""
+        # Other tests of the same process may have asked for all of them.
+        monkeypatch.setattr(hooks, "_everywhere", set())
+        server.will(Reply(self.answer(ANSWER)))
+        async with self.client(server, is_async=False):
+            other = self.make_client(server.url, is_async=False, api_key=KEY)
+            with other, attached(recorder):
+                self.ask(self.resource(other))
+
+        assert () == recorder.records
 
     @each_way
     @in_loop

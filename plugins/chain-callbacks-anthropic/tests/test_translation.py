@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anthropic
@@ -178,6 +179,33 @@ def test_error_in_the_middle_of_a_stream_is_that_of_the_run(recorder: RecordingH
     assert raised.value is recorder.records[-1].payload["error"]
     counted = recorder.records[-1].payload["response"].generations[0][0].message.usage_metadata
     assert 16 == counted["input_tokens"]
+
+
+@pytest.mark.skipif(
+    not hasattr(anthropic.resources.Messages, "parse"), reason="this client parses no answers"
+)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_parsed_answer_is_one_run(recorder: RecordingHandler, *, is_async: bool) -> None:
+    """The client's own parsing asks once, and gives what it gave."""
+    from pydantic import BaseModel
+
+    class Sum(BaseModel):
+        total: int
+
+    def parse(url: str) -> Any:
+        with instrument(anthropic.Anthropic(base_url=url, api_key="none")) as client:
+            return client.messages.parse(**ASKED, output_format=Sum)
+
+    async def aparse(url: str) -> Any:
+        async with instrument(anthropic.AsyncAnthropic(base_url=url, api_key="none")) as client:
+            return await client.messages.parse(**ASKED, output_format=Sum)
+
+    reply = Reply(message({"type": "text", "text": '{"total": 3}'}))
+    with ScriptedServer(reply) as server, attached(recorder):
+        answer = asyncio.run(aparse(server.url)) if is_async else parse(server.url)
+
+    assert Sum(total=3) == answer.parsed_output
+    assert ["chat_model anthropic.messages"] == recorder.trees()
 
 
 def test_counting_tokens_is_no_run(recorder: RecordingHandler) -> None:

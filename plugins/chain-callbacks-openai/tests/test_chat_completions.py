@@ -129,7 +129,7 @@ class TestChatCompletions(ClientSuite):
             lambda url: {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1"},
             [
                 *(whole, streamed, parsed, streamed, whole, whole, Reply(RESPONSE), refused),
-                *(whole, streamed, whole),
+                *(whole, streamed, parsed, streamed, whole),
             ],
-            [*[self.run_name] * 6, "openai.responses", *[self.run_name] * 4],
+            [*[self.run_name] * 6, "openai.responses", *[self.run_name] * 6],
         )

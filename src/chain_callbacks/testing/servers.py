@@ -77,7 +77,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self._replies.extend(replies)
         return self
 
-    def reply_to(self, request: Received) -> Reply:  # noqa: ARG002  A subclass may look at it.
+    def reply_to(self, request: Received) -> Reply:
         """Return what a request is answered with; a subclass may decide by the request."""
         try:
             return self._replies.popleft()

@@ -46,6 +46,9 @@ async def aask():
         print("create", text(await completions.create(**ASKED)))
         stream = await completions.create(**ASKED, stream=True)
         print("stream", type(stream).__name__, "".join([delta(chunk) async for chunk in stream]))
+        print("parse", (await completions.parse(**ASKED, response_format=Sum)).choices[0].message)
+        async with completions.stream(**ASKED) as events:
+            print("helper", [e.delta async for e in events if e.type == "content.delta"])
         raw = await completions.with_raw_response.create(**ASKED)
         print("raw", type(raw).__name__, raw.status_code, text(raw.parse()))
 

@@ -68,6 +68,21 @@ class HostSuite(VendorSuite):
         assert [*application.runs] == names
         assert len(names) == sum(each["event"] in ("llm_end", "llm_error") for each in events)
 
+    def test_doctor_says_that_the_client_is_bridged(self) -> None:
+        """Whose plugin does it, and how a program asks for it."""
+        kind = type(self.make_model(""))
+        done = subprocess.run(
+            [sys.executable, "-m", "chain_callbacks", "doctor", "--json"],
+            env={k: v for k, v in os.environ.items() if "CHAIN_CALLBACKS" not in k},
+            check=True,
+            capture_output=True,
+        )
+        findings = {each["subject"]: each for each in json.loads(done.stdout)["findings"]}
+        found = findings[kind.vendor.package]
+        ours = kind.__module__.partition(".")[0].replace("_", "-")
+        assert ("ok", ours) == (found["status"], found["distribution"])
+        assert "chain-callbacks run" in found["remedy"]
+
     @each_way
     @in_loop
     async def test_call_of_the_client_is_a_run(

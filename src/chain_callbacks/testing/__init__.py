@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .determinism import FakeClock, deterministic
+    from .models import ModelServer
     from .recorder import RecordingHandler
     from .records import Record
     from .servers import Received, Reply, ScriptedServer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FakeClock",
+    "ModelServer",
     "Received",
     "Record",
     "RecordingHandler",
@@ -29,6 +31,7 @@ __all__ = [
 
 _MODULES = {
     "FakeClock": "determinism",
+    "ModelServer": "models",
     "Received": "servers",
     "Record": "records",
     "RecordingHandler": "recorder",

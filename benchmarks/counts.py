@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from langchain_core.runnables import RunnableLambda as PeerLambda
@@ -14,7 +14,7 @@ from chain_callbacks import CallbackManager
 from chain_callbacks.dispatch.identity import source
 from chain_callbacks.runnables import RunnableLambda
 
-from .counting import bytes_of, calls_of, growth_of, names_of, peak_of
+from .counting import bytes_of, calls_of, growth_of, peak_of
 from .ears import Silent, SilentErrors
 from .harness import OURS, PEER, Counted, Goal
 from .samples import step
@@ -76,12 +76,25 @@ def live_run(manager: CallbackManager) -> Any:
 
 def _invoke(kind: Any, handlers: int) -> Any:
     chain, config = kind(step), {"callbacks": [Silent() for _ in range(handlers)]}
-    return (lambda: chain.invoke(1, config)) if handlers else (lambda: chain.invoke(1))
+    # No function of Python's is around it: what is counted is the invoke.
+    return partial(chain.invoke, 1, config) if handlers else partial(chain.invoke, 1)
+
+
+class _Path(tuple[str, ...]):
+    """The path of a class, which is read through each time that `serialized` is made."""
+
+    __slots__ = ()
+    reads: ClassVar[int] = 0
+
+    def __iter__(self) -> Iterator[str]:
+        _Path.reads += 1
+        return super().__iter__()
 
 
 def _in_vain() -> dict[str, int]:
     """Return how often what only a teller needs was made where nobody was told."""
-    chain, config = RunnableLambda(step), {"callbacks": [SilentErrors()]}
+    chain = RunnableLambda(step)
+    chain._id_path = _Path(chain._id_path)
     made: list[UUID] = []
     make = source.make_id
 
@@ -89,11 +102,12 @@ def _in_vain() -> dict[str, int]:
         made.append(make())
         return made[-1]
 
-    python, _ = names_of(lambda: chain.invoke(1, config))
     source.make_id = counting
     try:
-        chain.invoke(1, config)
+        chain.invoke(1, {"callbacks": [Silent()]})
+        if (len(made), _Path.reads) != (1, 1):
+            raise AssertionError(f"where it is told, {len(made)} and {_Path.reads} were counted")
+        chain.invoke(1, {"callbacks": [SilentErrors()]})
     finally:
         source.make_id = make
-    serialized = sum(count for name, count in python.items() if name.endswith("._serialized"))
-    return {"ids made": len(made), "`serialized` made": serialized}
+    return {"ids made": len(made) - 1, "`serialized` made": _Path.reads - 1}

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-# LangChain's classes on all sides: each is given the very same handlers.
+
+class Listening:
+    """What langchain-core asks of a handler, without its class: handlers of that are converted for.
+
+    All sides are given the very same handlers, and told them in their own types.
+    """
+
+    raise_error = run_inline = False
+    ignore_llm = ignore_chain = ignore_agent = ignore_retriever = False
+    ignore_chat_model = ignore_retry = ignore_custom_event = False
 
 
-class Silent(BaseCallbackHandler):
+class Silent(Listening):
     """Listens to chains and to a model and its tokens, and does nothing."""
 
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None: ...
@@ -21,7 +29,7 @@ class Silent(BaseCallbackHandler):
     def on_llm_end(self, response: Any, **kwargs: Any) -> None: ...
 
 
-class AsyncSilent(AsyncCallbackHandler):
+class AsyncSilent(Listening):
     """Its asynchronous twin."""
 
     async def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None: ...
@@ -32,7 +40,7 @@ class AsyncSilent(AsyncCallbackHandler):
     async def on_llm_end(self, response: Any, **kwargs: Any) -> None: ...
 
 
-class Recording(BaseCallbackHandler):
+class Recording(Listening):
     """Notes what a no-op handler would have been told."""
 
     def __init__(self, heard: list[object]) -> None:
@@ -66,7 +74,7 @@ class Recording(BaseCallbackHandler):
         self._note("end", response.generations[0][0].text, parent_run_id)
 
 
-class AsyncRecording(AsyncCallbackHandler):
+class AsyncRecording(Listening):
     """Its asynchronous twin."""
 
     def __init__(self, heard: list[object]) -> None:
@@ -91,7 +99,7 @@ class AsyncRecording(AsyncCallbackHandler):
         self.recording.on_llm_end(response, **kwargs)
 
 
-class SilentErrors(BaseCallbackHandler):
+class SilentErrors(Listening):
     """Listens to the errors of chains alone, and does nothing."""
 
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> None: ...
@@ -119,7 +127,7 @@ class Ears:
         self.records = records
         self.heard: list[object] = []
 
-    def handler(self) -> BaseCallbackHandler:
+    def handler(self) -> Listening:
         """Return a synchronous handler."""
         return Recording(self.heard) if self.records else Silent()
 

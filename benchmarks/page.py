@@ -30,9 +30,9 @@ two differ much, a side waits for other threads.
 A cost is what is above the plain call: the same function called without any framework, the same
 generator read directly. Each side does the same work. Before it is timed it runs once with
 handlers that record, and a case whose sides were not told the same is refused. All sides are
-given the very same handlers, of langchain-core's own class. The *floor* is a loop over bound
-methods with literal keywords, a fresh dict and fresh lists: what Python itself asks for. Fresh
-processes have what they import compiled beforehand, all of them.
+given the very same handlers, plain classes with the attributes that langchain-core reads. The
+*floor* is a loop over bound methods with literal keywords, a fresh dict and fresh lists: what
+Python itself asks for. Fresh processes have what they import compiled beforehand, all of them.
 
 What can be counted is counted, and a test holds it: `tests/costs` fails where somebody adds a
 call, a copy, a look-up or a look at the environment to the way of a run.

@@ -136,17 +136,18 @@ def test_item_as_large_as_the_bound_fits_alone():
     assert (backlog.take(), backlog.total) == ("large", 0)
 
 
-def test_first_and_last_tell_when_a_flush_is_done():
-    """Everything put until now is out once the oldest that waits came later, dropped ones too."""
+def test_flush_takes_what_was_put_before_it_and_nothing_later():
+    """Everything put until now is out once what waits came later, dropped ones too."""
     backlog = Backlog(2, SIZE)
-    assert (backlog.first(), backlog.last()) == (1, 0)
-    for _ in range(3):
-        backlog.put(END, 1, "end")
+    assert backlog.last() == 0
+    for rank in (END, ERROR, START):
+        backlog.put(rank, 1, rank)
+    asked_at = backlog.last()
+    backlog.put(ERROR, 1, "later")
 
-    assert (backlog.first(), backlog.last()) == (2, 3)
-    backlog.take()
-    backlog.take()
-    assert backlog.first() > backlog.last()
+    assert asked_at == 2
+    assert [backlog.take(asked_at), backlog.take(asked_at)] == [ERROR, None]
+    assert backlog.take() == "later"
 
 
 @pytest.mark.parametrize("spec", EVENTS.values(), ids=list(EVENTS))

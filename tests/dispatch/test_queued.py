@@ -102,6 +102,25 @@ def test_worker_starts_with_the_first_event_and_ends_with_its_handler():
     assert [each.name for each in queued.channels() if each.name == name] == []
 
 
+def test_worker_that_has_just_worked_is_not_woken_for_each_event(monkeypatch):
+    """It lets events gather for some milliseconds, here for long; a flush does not wait for it."""
+    monkeypatch.setattr(queued, "LINGERING", 20 * PATIENCE)
+    handler = Queued()
+    manager = CallbackManager([handler])
+    chain(manager, 1)
+    flushed()
+    (channel,) = (each for each in queued.channels() if each.handler is handler)
+    while not channel._is_lingering or channel._bell.is_set():
+        pass
+
+    chain(manager, 2)
+
+    assert not channel._bell.is_set()
+    assert len(handler.heard) == 2
+    flushed()
+    assert len(handler.heard) == 4
+
+
 def test_what_was_delivered_is_kept_by_nobody():
     """A worker that has nothing to do holds neither the payload nor the run."""
 

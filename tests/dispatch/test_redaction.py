@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from copy import copy
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chain_callbacks.dispatch.redaction import MASK, DefaultRedactor, _patterns
+from chain_callbacks.dispatch import redaction
+from chain_callbacks.dispatch.redaction import _SHORTEST, MASK, DefaultRedactor, _patterns
 
 REDACTOR = DefaultRedactor()
 CANARY = "c4nary-Xq7Zp0"
@@ -269,9 +272,104 @@ def test_no_pattern_can_take_back_what_it_read_without_a_bound() -> None:
     A lazy repeat up to an end that may be the end of the text reads each character once; a key is
     cut to 200 characters before its words are looked for.
     """
-    compiled = {n: p for n, p in vars(_patterns()).items() if isinstance(p, re.Pattern)}
-    compiled |= {f"line {quote}": line for quote, line in _patterns().lines.items()}
+    patterns = _patterns()
+    compiled = {n: p for n, p in vars(patterns).items() if isinstance(p, re.Pattern)}
+    compiled |= {f"line {quote}": line for quote, line in patterns.lines.items()}
+    compiled |= {f"before {mark}": before for mark, before in patterns.keys_before}
+    for number, search in enumerate(patterns.searches):
+        compiled[f"search {number}"] = search.pattern
+        compiled |= {f"hint {number} {mark}": hint for mark, hint in search.hints}
     found = {name: unbounded(parser.parse(each.pattern)) for name, each in compiled.items()}
-    assert {"word": ["MAX_REPEAT"], "block": ["MIN_REPEAT"], "value": ["MIN_REPEAT"] * 2} == {
+    lazy = {"search 0": ["MIN_REPEAT"], "value": ["MIN_REPEAT"] * 2}
+    assert {"word": ["MAX_REPEAT"], **lazy} == {
         name: repeats for name, repeats in found.items() if repeats
     }
+
+
+class Plain(DefaultRedactor):
+    """What the default redactor is without its short cuts: each pattern is tried everywhere."""
+
+    def redact(self, text: str, /) -> str:
+        for search in _patterns().searches:
+            text = search.pattern.sub(search.replacement, text)
+        return self._without_values(text, _patterns())
+
+    def _suspects(self, text: str, patterns: Any) -> Sequence[int]:
+        return [found.start() for found in patterns.key.finditer(text)]
+
+
+PIECES = [
+    *("sk", "xoxb", "gho", "hf", "sk_live", "lsv2_pt", "github_pat", "AKIA", "AIza", "ya29", "SG"),
+    *("hooks.slack.com/", "discordapp.com/api/webhooks/", "eyJ", "dapi", "12345678", ":AA"),
+    *("bearer", "BA\u017f\u0131C", "basic", "://", "@", "-----BEGIN ", "PRIVATE KEY-----"),
+    *("password", "apiKey", "api", "key", "id", "--token", "--", "x", "é", "the ", "0af" * 8),
+    *("-", "_", ".", ":", "=", ">", ":=", " ", " " * 8, "\t", "\n", '"', "'", "\\", "]", "{", "&"),
+    *("a1B2" * 4, "A1B2" * 4, "a" * 100, "a" * 101, "é" * 12, "-" * 12, "\ud800"),
+]
+
+
+@example("password" + " " * 8 + "= x")
+@example("password" + " " * 9 + "= x")
+@example("password" + '"' * 4 + ": x")
+@example("password" + '"' * 5 + ": x")
+@example("a-" * 46 + "password=x")
+@example("a-" * 46 + "password1=x")
+@example("--password x")
+@example("--a" + "a-" * 26 + "password x")
+@example("--aa" + "a-" * 26 + "password x")
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=20).map("".join))
+@settings(max_examples=500)
+def test_no_short_cut_changes_what_is_masked(text: str) -> None:
+    """What is looked for only where a hint of it was found is found as if there were no hints."""
+    assert Plain().redact(text) == REDACTOR.redact(text)
+
+
+@given(data=st.data())
+def test_a_secret_is_hinted_at_wherever_it_stands(data: st.DataObject) -> None:
+    """Whatever one of the patterns can match, one of its hints finds."""
+    search = data.draw(st.sampled_from(_patterns().searches))
+    text = data.draw(st.from_regex(search.pattern))
+    assert any(mark in text and hint.search(text) for mark, hint in search.hints)
+
+
+def test_a_name_too_short_for_a_service_key_is_not_looked_at() -> None:
+    """The bound is that of the shortest key."""
+    services = _patterns().searches[1].pattern.pattern
+    assert _SHORTEST == parser.parse(services).getwidth()[0]
+
+
+class Label(str):
+    """A text of a class of its own."""
+
+    __slots__ = ()
+
+
+def test_what_was_redacted_is_a_plain_text() -> None:
+    """A subclass of text is not handed on, also where there is nothing to mask."""
+    assert {str} == {type(REDACTOR.redact(Label(text))) for text in ("name", "two words", "a: b")}
+
+
+class Counted:
+    """Stands for a pattern, and counts how often it is tried along a whole text."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def sub(self, _replacement: str, text: str) -> str:
+        self.count += 1
+        return text
+
+
+def test_text_without_secrets_is_not_searched_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prose, names and identifiers with the marks of all secrets cost their hints alone."""
+    text = (
+        "Basic facts: Anna (born 1990) met J. Bell at 12:30; a well-known, risk-averse bearer of "
+        "bad_news, see https://example.com/a.b, 123e4567-e89b-12d3-a456-426614174000.\n--- x = y\n"
+    )
+    counted = Counted()
+    patterns = copy(_patterns())
+    patterns.searches = tuple(each._replace(pattern=counted) for each in patterns.searches)
+    monkeypatch.setattr(redaction, "_patterns", lambda: patterns)
+    assert text == REDACTOR.redact(text)
+    assert 0 == counted.count
+    assert not REDACTOR._suspects(text, patterns)

@@ -36,6 +36,8 @@ _MARGIN: Final = 256
 _PLAIN: Final = frozenset(
     {NoneType, bool, int, float, complex, range, UUID, datetime, date, time, timedelta, timezone}
 )
+# Most of a payload is made of these: they are not asked what else they may be.
+_CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset})
 # Known by name: whoever has one has paid for the import.
 _PLAIN_BY_NAME: Final = frozenset({("decimal", "Decimal"), ("fractions", "Fraction")})
 _SECRETS: Final = frozenset({"Secret", "SecretBytes", "SecretStr"})
@@ -63,14 +65,19 @@ class Copier:
         """
         kind = type(value)
         self._nodes -= 1
-        if kind in _PLAIN or (kind.__module__, kind.__qualname__) in _PLAIN_BY_NAME:
-            return value
-        if issubclass(kind, str) and not issubclass(kind, Enum):
+        if kind is str:
             return self.text(value)
-        if not _SECRETS.isdisjoint(base.__name__ for base in kind.__mro__):
-            return MASK
-        if issubclass(kind, Enum | PurePath):
-            return self._named(value)
+        if kind in _PLAIN:
+            return value
+        if kind not in _CONTAINERS:
+            if (kind.__module__, kind.__qualname__) in _PLAIN_BY_NAME:
+                return value
+            if issubclass(kind, str) and not issubclass(kind, Enum):
+                return self.text(value)
+            if not _SECRETS.isdisjoint(base.__name__ for base in kind.__mro__):
+                return MASK
+            if issubclass(kind, Enum | PurePath):
+                return self._named(value)
         if id(value) in self._path:
             return "[cycle]"
         if self._nodes < 0 or len(self._path) >= DEPTH:
@@ -121,10 +128,13 @@ class Copier:
         return value if is_own and text == inner else text
 
     def _copy(self, value: Any, kind: type) -> Any:
-        if issubclass(kind, BaseException):
-            return self.error(value)
-        if issubclass(kind, dict | Mapping):
+        if kind is dict:
             return self._mapping(value)
+        if kind not in _CONTAINERS:
+            if issubclass(kind, BaseException):
+                return self.error(value)
+            if issubclass(kind, dict | Mapping):
+                return self._mapping(value)
         if issubclass(kind, list):
             values, length = list.__getitem__(value, slice(ITEMS)), list.__len__(value)
             return self._pair(values, length) or self._items(values, length)
@@ -156,10 +166,12 @@ class Copier:
     def _mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
         pairs = list(islice(value.items(), ITEMS))
         # {"name": "Authorization", "value": ...}, as headers and variables are often written.
-        label = next(
-            (each for key, each in pairs if key in ("name", "key") and isinstance(each, str)), None
-        )
-        is_secret = label is not None and self._redactor.hides(label)
+        for key, each in pairs:
+            if key in ("name", "key") and isinstance(each, str):
+                is_secret = self._redactor.hides(each)
+                break
+        else:
+            is_secret = False
         copy: dict[Any, Any] = {}
         for key, each in pairs:
             if self._nodes <= 0:
@@ -179,6 +191,8 @@ class Copier:
 
     def _key(self, key: Any) -> Any:
         copy = self.copy(key)
+        if type(copy) is str:
+            return copy
         try:
             hash(copy)
         except TypeError:

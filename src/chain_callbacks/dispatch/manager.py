@@ -14,7 +14,7 @@ from ..policies import unwrapped
 from .options import options
 from .routes import SILENCE, Listener, Routes
 from .runs import NO_METADATA, Run
-from .sinks import events_of
+from .sinks import hears_anything
 
 P = ParamSpec("P")
 
@@ -126,7 +126,7 @@ def _refuse_what_hears_nothing(handler: object) -> None:
         reason = "a manager takes objects; resolve() takes names too"
     elif isinstance(handler, type):
         reason = f"pass an instance, {handler.__qualname__}()"
-    elif not isinstance(handler, BaseCallbackHandler) and not events_of(handler):
+    elif not isinstance(handler, BaseCallbackHandler) and not hears_anything(handler):
         reason = "it has no method of the event table, such as on_chain_start"
     else:
         return

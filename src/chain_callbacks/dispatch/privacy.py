@@ -84,6 +84,8 @@ def run_view(
     """
     if level == "full":
         return tuple(tags), metadata
+    if not tags and not metadata:
+        return (), {}
     copier = Copier(redactor)
     kept = [tag for tag in tags if level == "redacted" or _is_structural(tag)]
     seen_tags = _closed(lambda: copier.copy(tuple(kept)), lambda: (WITHHELD,))

@@ -234,7 +234,11 @@ class Run:
 
     def hears(self, spec: EventSpec[...]) -> bool:
         """Tell whether anybody listens to an event of this run."""
-        return bool(self.routes[self.kind.own.get(spec, spec)])
+        return bool(self.route_of(spec))
+
+    def route_of(self, spec: EventSpec[...]) -> Route:
+        """Return who is told of an event of this run, by the row that its type has for it."""
+        return self.routes[self.kind.own.get(spec, spec)]
 
     def start(
         self, arguments: tuple[Any, ...] = (), keywords: Mapping[str, Any] = NO_KEYWORDS

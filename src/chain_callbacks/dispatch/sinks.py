@@ -65,7 +65,12 @@ class EventRecord:
 
 def events_of(handler: object) -> tuple[str, ...]:
     """Return the names of the events that *handler* implements, in the table's order."""
-    return tuple(name for name in (*EVENTS, "on_event") if method_of(handler, name) is not None)
+    return tuple(name for name in _EVENT_NAMES if method_of(handler, name) is not None)
+
+
+def hears_anything(handler: object) -> bool:
+    """Tell whether *handler* implements an event."""
+    return any(method_of(handler, name) is not None for name in _EVENT_NAMES)
 
 
 def method_of(handler: object, name: str) -> Callable[..., Any] | None:
@@ -77,6 +82,7 @@ def method_of(handler: object, name: str) -> Callable[..., Any] | None:
     return method if callable(method) else None
 
 
+_EVENT_NAMES: Final = (*EVENTS, "on_event")
 _by_class: Final[WeakKeyDictionary[type, frozenset[str]]] = WeakKeyDictionary()
 
 
@@ -85,7 +91,7 @@ def _not_overridden(cls: type) -> frozenset[str]:
     found = _by_class.get(cls)
     if found is None:
         found = _by_class[cls] = frozenset(
-            name for name in (*EVENTS, "on_event") if _is_base_class(_definer(cls, name))
+            name for name in _EVENT_NAMES if _is_base_class(_definer(cls, name))
         )
     return found
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..dispatch.sinks import check, events_of
+from ..dispatch.sinks import check, hears_anything
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
 from .given import Given
@@ -75,7 +75,7 @@ def why_no_handler(value: object) -> str | None:
     if inspect.iscoroutine(value):
         value.close()
         return "it is a coroutine; a provider is called, not awaited"
-    if not events_of(value):
+    if not hears_anything(value):
         kind = type(value).__qualname__
         return f"its type {kind} has no method of the event table, such as on_chain_start"
     return None

@@ -37,6 +37,8 @@ class Inner(AsyncIterator[T]):
             sys.set_asyncgen_hooks(*hooks)
 
     def __anext__(self) -> Awaitable[T]:
+        if self._is_begun:  # As `_call` does, without another call: this is done for every item.
+            return self._flow.__anext__()  # type: ignore[no-any-return]
         return self._call(self._flow.__anext__)
 
     def asend(self, value: Any) -> Awaitable[T]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..dispatch.context import to_thread
+from ..dispatch.delivery.inline import adrive, tell
 from ..dispatch.identity import source
 from ..dispatch.runs import Run
 from ..dispatch.sinks import NO_KEYWORDS
@@ -81,13 +82,13 @@ class BaseChatModel(Runnable[Any, AIMessage]):
     ) -> Iterator[AIMessageChunk]:
         messages = convert_to_messages(combined(list(chunks)))
         message_id = _message_id(run)
-        heard = None if run is None or not run.hears(on_llm_new_token) else run
+        route = None if run is None else run.route_of(on_llm_new_token)
         with closed_after(self._stream(messages, **kwargs)) as flow:
             for chunk in flow:
                 chunk.id = chunk.id or message_id
-                if heard is not None:
-                    told = {"chunk": ChatGenerationChunk(chunk)}
-                    heard.tell(on_llm_new_token, (chunk.text,), told)
+                if route and run:
+                    told = ChatGenerationChunk(chunk)
+                    tell(route, run, (told.text,), {"chunk": told})
                 yield chunk
 
     async def _atransform(
@@ -95,13 +96,15 @@ class BaseChatModel(Runnable[Any, AIMessage]):
     ) -> AsyncIterator[AIMessageChunk]:
         messages = convert_to_messages(combined([chunk async for chunk in chunks]))
         message_id = _message_id(run)
-        heard = None if run is None or not run.hears(on_llm_new_token) else run
+        route = None if run is None else run.route_of(on_llm_new_token)
         async with aclosed_after(self._astream(messages, **kwargs)) as flow:
             async for chunk in flow:
                 chunk.id = chunk.id or message_id
-                if heard is not None:
-                    told = {"chunk": ChatGenerationChunk(chunk)}
-                    await heard.atell(on_llm_new_token, (chunk.text,), told)
+                if route and run:
+                    told = ChatGenerationChunk(chunk)
+                    rest = tell(route, run, (told.text,), {"chunk": told}, is_on_loop=True)
+                    if rest is not None:
+                        await adrive(rest)
                 yield chunk
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:

@@ -30,7 +30,9 @@ class ChatGeneration(Generation):
     message: BaseMessage = field(kw_only=True)
 
     def __init__(self, message: BaseMessage, generation_info: dict[str, Any] | None = None) -> None:
-        super().__init__(message.text, generation_info)
+        # One is made for every token that somebody hears: no detour by the base.
+        self.text = message.text
+        self.generation_info = generation_info
         self.message = message
 
 
@@ -46,7 +48,9 @@ class ChatGenerationChunk(ChatGeneration):
     def __init__(
         self, message: AIMessageChunk, generation_info: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(message, generation_info)
+        self.text = message.text
+        self.generation_info = generation_info
+        self.message = message
 
     def __add__(self, other: ChatGenerationChunk) -> ChatGenerationChunk:
         if not isinstance(other, ChatGenerationChunk):

@@ -143,11 +143,11 @@ def run_stream(
         runnable._start(run, known, kwargs)
         flow = runnable._flow(source, kwargs, run)
         while True:
-            run.enter()
+            token = current.set(run)
             try:
                 chunk = next(flow, _DONE)
             finally:
-                run.exit()
+                leave(token)
             if chunk is _DONE:
                 break
             if keeps:
@@ -222,11 +222,11 @@ async def arun_stream(
         await runnable._astart(run, known, kwargs)
         flow = inside(runnable._aflow(source, kwargs, run))
         while True:
-            run.enter()
+            token = current.set(run)
             try:
                 chunk = await anext(flow, _DONE)
             finally:
-                run.exit()
+                leave(token)
             if chunk is _DONE:
                 break
             if keeps:

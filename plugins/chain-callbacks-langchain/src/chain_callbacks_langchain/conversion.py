@@ -7,6 +7,7 @@ from the metadata of its start. What is LangChain's already is passed on as it i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from langchain_core import agents, documents, messages, outputs, prompt_values
@@ -139,9 +140,9 @@ def value_of(value: Any, depth: int = _DEEPEST) -> Any:
 
     Lists, tuples and dicts are searched; one in which there is nothing of ours stays the same.
     """
-    for ours, change in _TYPES:
-        if isinstance(value, ours):
-            return change(value)
+    change = _change_of(value.__class__)
+    if change is not None:
+        return change(value)
     if depth and type(value) is dict:
         changed = {key: value_of(each, depth - 1) for key, each in value.items()}
         return changed if any(changed[key] is not value[key] for key in value) else value
@@ -151,6 +152,11 @@ def value_of(value: Any, depth: int = _DEEPEST) -> Any:
             return value
         return type(value)(items)
     return value
+
+
+@lru_cache(maxsize=1_024)
+def _change_of(kind: type) -> Callable[[Any], Any] | None:
+    return next((change for ours, change in _TYPES if issubclass(kind, ours)), None)
 
 
 def _fields(message: runnables.BaseMessage) -> dict[str, Any]:

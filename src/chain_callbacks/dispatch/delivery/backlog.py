@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Any, Final
 
 from ...events import EventSpec, on_llm_new_token, on_text
@@ -66,22 +67,17 @@ class Backlog:
         left = sum(map(len, self._lanes[rank + 1 :]))
         return left < self.records and sum(self._totals[rank + 1 :]) + size <= self.size
 
-    def take(self) -> Any:
-        """Return the oldest item and take it out; None where nothing waits."""
-        first = None
+    def take(self, until: float = inf) -> Any:
+        """Return the oldest item and take it out; None where nothing waits up to number *until*."""
+        first, oldest = -1, until + 1
         for rank, lane in enumerate(self._lanes):
-            if lane and (first is None or lane[0][0] < self._lanes[first][0][0]):
-                first = rank
-        return None if first is None else self._take_out(first)
+            if lane and lane[0][0] < oldest:
+                first, oldest = rank, lane[0][0]
+        return None if first < 0 else self._take_out(first)
 
     def last(self) -> int:
         """Return the number of the item that was put in last."""
         return self._number
-
-    def first(self) -> int:
-        """Return the number of the oldest item; of the next to come where nothing waits."""
-        numbers = [lane[0][0] for lane in self._lanes if lane]
-        return min(numbers, default=self._number + 1)
 
     def _take_out(self, rank: int) -> Any:
         _, size, item = self._lanes[rank].popleft()
@@ -110,6 +106,11 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether the handler failed too often in a row, and has not succeeded since."""
         return self._failures >= self._patience
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
 
     def close(self) -> None:
         """Note a success."""

@@ -24,7 +24,7 @@ from ..context import QUIET, current
 from ..options import options
 from ..views import View
 from .backlog import Backlog, Breaker
-from .counters import Counters
+from .counters import HAS_GIL, Counters
 from .failures import count, count_elsewhere
 from .portal import portal
 from .process import call_in_thread, is_over, phase, spare, start, watch
@@ -40,6 +40,8 @@ WARNING_INTERVAL: Final = 60.0
 """Seconds between two warnings of one handler that its queue is full."""
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
+LINGERING: Final = 0.005
+"""Seconds for which a worker that has done all lets events gather: to be woken for each is dear."""
 SHORTEST_REST: Final = 0.01
 """Seconds between two calls of ``deliver`` at least, whatever it returns."""
 LONGEST_REST: Final = 3_600.0
@@ -84,9 +86,9 @@ class Channel:
         self._telling = Breaker(PATIENCE)
         self._sending = Breaker(1)
         self._due_at: float | None = None
-        self._is_in_hand = self._is_busy = False
+        self._is_in_hand = self._is_busy = self._is_lingering = False
         self._warned_at: float | None = None
-        self._unwarned = 0
+        self._unwarned = self._waiting = 0
         self._pid = os.getpid()
 
     @property
@@ -115,7 +117,11 @@ class Channel:
                 and not self._backlog.has_room(size)
                 and threading.current_thread() is not self._worker
             ):
-                self._room.wait_for(lambda: self._backlog.has_room(size), seconds)
+                self._waiting += 1
+                try:
+                    self._room.wait_for(lambda: self._backlog.has_room(size), seconds)
+                finally:
+                    self._waiting -= 1
             dropped = self._backlog.put(rank, size, (sink, view))
             self._wake()
         if dropped:
@@ -124,14 +130,14 @@ class Channel:
             for send in at_once:
                 send(self)
 
-    def _wake(self) -> None:
+    def _wake(self, *, is_urgent: bool = False) -> None:
         if not self._is_busy:
             # What waits holds the channel, and the channel holds what waits: the worker does not.
             self._is_busy = True
             _busy.add(self)
         if self._worker is None:
             self.start()
-        if not self._bell.is_set():
+        if (is_urgent or not self._is_lingering) and not self._bell.is_set():
             self._bell.set()
 
     def limit(self, manner: Manner) -> None:
@@ -201,7 +207,7 @@ class Channel:
             # At the end a thread keeps a handler that hangs from holding the process.
             is_alone = options.is_inline and self._worker is None and not phase.is_ending
             if not is_alone:
-                self._wake()
+                self._wake(is_urgent=True)
             worker = self._worker
         if is_alone or (worker is None and not call_in_thread(self.work, self.name)):
             self.work()  # Nothing is to be done in threads, or the interpreter starts no more.
@@ -218,26 +224,28 @@ class Channel:
         """
         told = 0.0
         while True:
-            now = time.monotonic()
+            # What is told by the thousand is asked for the time only where that matters.
+            now = time.monotonic() if self._delivers or self._telling.is_open else 0.0
             with self._lock:
                 request = self._requests[0] if self._requests else None
-                if request is not None and self._backlog.first() > request.until:
-                    self._requests.remove(request)
-                    item = None
-                elif request is None and (wait := self._telling.wait(now)):
+                if request is None and (wait := self._telling.wait(now)):
                     return wait
-                else:
-                    request, item = None, self._backlog.take()
-                    self._is_in_hand = item is not None
+                item = (
+                    self._backlog.take() if request is None else self._backlog.take(request.until)
+                )
+                self._is_in_hand = item is not None
+                if item is None and request is not None:
+                    self._requests.remove(request)
+                elif self._waiting:
                     self._room.notify_all()
-            if request is not None:
-                self._flush(request)
-            elif item is not None:
+            if item is not None:
                 self._tell(*item)
                 told = told or now
                 if now - told > LONGEST_SILENCE and self._is_due(now):
                     self._send(now)
                     told = now
+            elif request is not None:
+                self._flush(request)
             elif self._delivers and self._is_due(now):
                 return self._rest(self._send(now))
             else:
@@ -251,6 +259,12 @@ class Channel:
                 self._is_busy = False
                 _busy.discard(self)
         return seconds
+
+    def leave_off_lingering(self) -> bool:
+        """Tell whether nothing came meanwhile; from now on the worker is woken for what comes."""
+        with self._lock:
+            self._is_lingering = False
+            return not self._is_busy
 
     def _tell(self, sink: Sink, view: View) -> None:
         if sink.handler_id in view.run.detached:
@@ -266,8 +280,12 @@ class Channel:
             if self._telling.is_open:
                 self._give_up_flushes()
         else:
-            sink.counters.add(delivered=1)
-            self._telling.close()
+            if HAS_GIL:
+                sink.counters.delivered += 1
+            else:
+                sink.counters.add(delivered=1)
+            if self._telling.has_failed:
+                self._telling.close()
         self._is_in_hand = False
 
     def _is_due(self, now: float) -> bool:
@@ -353,6 +371,14 @@ def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> Non
             log.exception("The worker of the handler %s failed.", channel.name)
             seconds = LONGEST_SILENCE
         if seconds is None:
+            channel._is_lingering = True
+            del channel
+            bell.wait(LINGERING)
+            channel = reference()
+            if channel is None:
+                return
+            if not channel.leave_off_lingering():
+                continue
             del channel
         bell.wait(seconds)
 

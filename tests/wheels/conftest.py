@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,16 @@ def clean_python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     python = make_environment(tmp_path_factory.mktemp("clean"))
     pip(python, "install", *request.getfixturevalue("wheels"))
     return python
+
+
+@pytest.fixture
+def python_with(wheels: tuple[Path, ...], tmp_path: Path) -> Callable[[str], Path]:
+    """Makes an environment with the wheels of the core and of one plugin; its Python."""
+
+    def make(plugin: str) -> Path:
+        ours = ("chain_callbacks-", f"chain_callbacks_{plugin}-")
+        python = make_environment(tmp_path / "alone")
+        pip(python, "install", *(each for each in wheels if each.name.startswith(ours)))
+        return python
+
+    return make

@@ -21,7 +21,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
     reload()
     # What other tests count is not to include a host that has gone by.
-    surroundings.finders = ()
+    surroundings.finders = surroundings.model_finders = ()
 
 
 @pytest.fixture

@@ -53,10 +53,11 @@ with entries attached since; or QUIET."""
 class _Surroundings:
     """Who is asked, besides the context variable, which run the calling code is in."""
 
-    __slots__ = ("finders",)
+    __slots__ = ("finders", "model_finders")
 
     def __init__(self) -> None:
         self.finders: tuple[Callable[[Scope], Scope], ...] = ()
+        self.model_finders: tuple[Callable[[], Scope], ...] = ()
 
 
 surroundings: Final = _Surroundings()

@@ -21,8 +21,10 @@ log = logging.getLogger("chain_callbacks")
 BridgeStatus = Literal["idle", "waiting", "active", "failed"]
 
 FIRST_PARTY: Final = {
+    "anthropic": "chain-callbacks-anthropic",
     "langchain_core": "chain-callbacks-langchain",
     "langgraph": "chain-callbacks-langchain",
+    "openai": "chain-callbacks-openai",
 }
 """The hosts that this project bridges, and the distributions that do it."""
 

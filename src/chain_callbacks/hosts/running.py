@@ -18,6 +18,7 @@ from ..resolution.sources import Attachments
 T = TypeVar("T")
 
 _MOST_REMEMBERED: Final = 64
+_MODELS: Final = ("llm", "chat_model")
 
 
 def manager_at(scope: Scope, callbacks: Any = None) -> CallbackManager | None:
@@ -69,6 +70,20 @@ def run_around(scope: Scope) -> Run | None:
     if isinstance(scope, CallbackManager):
         return scope.parent
     return scope if isinstance(scope, Run) else None
+
+
+def model_around() -> Scope:
+    """Return the run of a model, ours or a host's, that the calling code answers for; else None.
+
+    Where nobody hears that run, its manager stands for it. A call of a vendor's client that is made
+    there is that run already, and no other.
+    """
+    for find in surroundings.model_finders:
+        scope = find()
+        if scope is not None:
+            return scope
+    run = run_around(own_scope())
+    return run if run is not None and run.run_type in _MODELS else None
 
 
 def manager_below(run: Run, tags: Sequence[str], metadata: Mapping[str, Any]) -> CallbackManager:
@@ -152,6 +167,15 @@ def add_finder(finder: Callable[[Scope], Scope]) -> None:
     """
     if finder not in surroundings.finders:
         surroundings.finders = (*surroundings.finders, finder)
+
+
+def add_model_finder(finder: Callable[[], Scope]) -> None:
+    """Have *finder* asked, when a vendor's client is called, which of the host's models calls it.
+
+    It returns the run of that model, its manager where nobody hears that, or None.
+    """
+    if finder not in surroundings.model_finders:
+        surroundings.model_finders = (*surroundings.model_finders, finder)
 
 
 def treat_as_interruption(kind: type[BaseException]) -> None:

@@ -11,17 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .determinism import FakeClock, deterministic
+    from .models import ModelServer
     from .recorder import RecordingHandler
     from .records import Record
+    from .servers import Received, Reply, ScriptedServer
     from .trees import RunSummary
 
-__all__ = ["FakeClock", "Record", "RecordingHandler", "RunSummary", "deterministic"]
+__all__ = [
+    "FakeClock",
+    "ModelServer",
+    "Received",
+    "Record",
+    "RecordingHandler",
+    "Reply",
+    "RunSummary",
+    "ScriptedServer",
+    "deterministic",
+]
 
 _MODULES = {
     "FakeClock": "determinism",
+    "ModelServer": "models",
+    "Received": "servers",
     "Record": "records",
     "RecordingHandler": "recorder",
+    "Reply": "servers",
     "RunSummary": "trees",
+    "ScriptedServer": "servers",
     "deterministic": "determinism",
 }
 

@@ -21,10 +21,13 @@ from chain_callbacks.hosts import (
     Run,
     Scope,
     add_finder,
+    add_model_finder,
     manager_below,
     own_scope,
     run_around,
 )
+
+from .dispatching import model_run_id
 
 _MOST_ENDED: Final = 1_024
 """How many runs that have ended are known yet, for nested ones that start late."""
@@ -94,6 +97,7 @@ class Tree:
         """Take in a run that starts."""
         # Not before there is one: until then our code is asked nothing on LangChain's account.
         add_finder(self.surrounding)
+        add_model_finder(self.model)
         with self._lock:
             self._open[place.run_id] = place
             if len(self._open) > _MOST_OPEN:
@@ -172,6 +176,15 @@ class Tree:
         if place.run is None:
             return place.scope
         return manager_below(place.run, callbacks.inheritable_tags, callbacks.inheritable_metadata)
+
+    def model(self) -> Scope:
+        """Return the run of the model of LangChain's that calls its vendor's client here.
+
+        None where something of ours was entered inside of it: a tool of ours, which asks a client.
+        """
+        run_id = model_run_id()
+        place = None if run_id is None else self._open.get(run_id)
+        return place.scope if place is not None and own_scope() is place.outside else None
 
 
 def _is_within(scope: Scope, place: Place | None, stated: Place) -> bool:

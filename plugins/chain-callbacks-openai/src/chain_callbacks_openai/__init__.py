@@ -1,0 +1,8 @@
+"""OpenAI's client for chain-callbacks: a chat model, and the client's own calls as runs."""
+
+from __future__ import annotations
+
+from .chat_model import ChatOpenAI
+from .host import instrument
+
+__all__ = ["ChatOpenAI", "instrument"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
@@ -15,6 +14,7 @@ from uuid import UUID
 from .. import events
 from ..events import EventSpec, RunKind, RunType
 from ..handler import Content
+from ..loops import is_cancellation
 from .context import current, leave
 from .delivery import inline
 from .identity import moment, source
@@ -30,7 +30,6 @@ P = ParamSpec("P")
 Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
 
 NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
-_CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
 
 
 class _Interruptions:
@@ -361,7 +360,7 @@ class Run:
 
     def _finish_with(self, error: BaseException) -> Route | None:
         status: Status = "error"
-        if isinstance(error, _CANCELLED):
+        if isinstance(error, KeyboardInterrupt | SystemExit) or is_cancellation(error):
             status = "cancelled"
         elif isinstance(error, interruptions.kinds):
             status = "interrupted"

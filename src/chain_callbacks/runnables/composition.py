@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from ..dispatch.runs import Run
 from ..events import MAP_KEY, SEQUENCE_STEP, Step
+from ..loops import asyncio
 from . import concurrency
 from .base import Input, Output, Runnable, coerced
 from .chunks import Whole
@@ -137,6 +137,8 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
     def _transform(
         self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Any]]:
+        from concurrent.futures import ThreadPoolExecutor
+
         shared = _Tee(chunks, len(self.steps))
         flows: dict[str, Any] = {
             key: step.transform(shared.copy(position), config_at(run, MAP_KEY, key), **kwargs)

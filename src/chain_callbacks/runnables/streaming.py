@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import threading
@@ -17,6 +16,7 @@ from ..dispatch.delivery.failures import log
 from ..dispatch.delivery.portal import sweeper
 from ..dispatch.manager import CallbackManager
 from ..dispatch.runs import Run
+from ..loops import is_cancellation
 from .chunks import Whole, combined, reported
 from .inner import aclosed_after, inside
 
@@ -237,9 +237,7 @@ async def arun_stream(
         await run.aend(runnable._end_payload(reported(given)) if keeps else None)
     except BaseException as error:
         # A loop that ends cancels the closing of what was left: nobody was waiting for a chunk.
-        is_left = isinstance(error, GeneratorExit) or (
-            is_out and isinstance(error, asyncio.CancelledError)
-        )
+        is_left = isinstance(error, GeneratorExit) or (is_out and is_cancellation(error))
         try:
             await _aclose(run, flow)
         except BaseException as failure:

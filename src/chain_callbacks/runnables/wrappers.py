@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import time
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from ..dispatch.runs import Run
 from ..events import RETRY_ATTEMPT
+from ..loops import asyncio
 from ..resolution.sources import Attachments
 from .base import Input, Output, Runnable
 from .chunks import Whole, combined

@@ -6,7 +6,6 @@ does, and at SIGTERM where the host asked for that.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, Final, NamedTuple
 
+from ...loops import asyncio
 from ..options import options
 from .counters import all_counters
 from .failures import log, summarise

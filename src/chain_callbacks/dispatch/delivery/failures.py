@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from ...loops import is_cancellation
 from .counters import Counters, all_counters
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("chain_callbacks")
 
-PASSES_THROUGH: Final = (KeyboardInterrupt, asyncio.CancelledError)
+
+def _passes_through(error: BaseException | None) -> bool:
+    return isinstance(error, KeyboardInterrupt) or is_cancellation(error)
 
 
 def note(
@@ -27,9 +29,9 @@ def note(
     Only an interrupt, a cancellation or the exception of a handler that asked for it leaves the
     run. Any other BaseException, ``SystemExit`` included, is a failure of the handler.
     """
-    if isinstance(error, PASSES_THROUGH):
+    if _passes_through(error):
         # An interrupt beats what a handler raised on purpose.
-        return leaving if isinstance(leaving, PASSES_THROUGH) else error
+        return leaving if _passes_through(leaving) else error
     if sink.on_error == "raise":
         return leaving or error
     count(sink, run, error)

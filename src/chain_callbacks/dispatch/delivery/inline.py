@@ -7,11 +7,11 @@ generator that `drive` and `adrive` share.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Generator, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
+from ...loops import asyncio
 from ..context import QUIET, current, leave
 from ..sinks import NO_KEYWORDS
 from . import slowness

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+from ...loops import asyncio
 from .failures import log
 from .process import start
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class Portal:
                 loop = asyncio.new_event_loop()
                 # With as few threads as usual, handlers that wait in one for a chain whose handlers
                 # do so too would soon wait for each other; they are started as they are needed.
-                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
+                loop.set_default_executor(_pool())
                 # A daemon: a handler that hangs must not hold the process at its end.
                 thread = threading.Thread(
                     target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True
@@ -85,6 +88,12 @@ def _refuse(awaitable: Awaitable[Any]) -> NoReturn:
     if asyncio.iscoroutine(awaitable):
         awaitable.close()
     raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
+
+
+def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(_MOST_THREADS)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,32 @@
+"""``asyncio``, imported where it is first used.
+
+It is a third of what a process would pay for importing us, and a synchronous program needs none of
+it: `python -m benchmarks --only processes`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+
+class _Asyncio:
+    """Has what the module has; nothing is kept, for programs put functions of their own there."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.modules.get("asyncio") or import_module("asyncio"), name)
+
+
+if TYPE_CHECKING:
+    import asyncio as asyncio  # noqa: PLC0414
+else:
+    asyncio: Final = _Asyncio()
+
+
+def is_cancellation(error: object) -> bool:
+    """Tell whether *error* cancels a task; where nobody imported ``asyncio`` none can."""
+    kind = getattr(sys.modules.get("asyncio"), "CancelledError", None)
+    return kind is not None and isinstance(error, kind)

@@ -162,6 +162,21 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def traces(session: nox.Session) -> None:
+    """Hold our spans of a LangGraph agent against those of other instrumentations."""
+    install(session, "chain-callbacks-langchain", "chain-callbacks-otel", group="traces")
+    session.run("python", "-m", "benchmarks.traces", *session.posargs)
+
+
+@nox.session
+def phoenix(session: nox.Session) -> None:
+    """Read a trace back from a real Arize Phoenix, which runs for as long as that takes."""
+    install(session, "chain-callbacks-otel", group="phoenix")
+    folder = "plugins/chain-callbacks-otel/backends"
+    session.run("pytest", "-W", "default", folder, *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the demonstration, with the handlers named after `--`."""
     session.install(".")

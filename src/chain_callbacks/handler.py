@@ -58,6 +58,9 @@ class BaseCallbackHandler:
     on_error: ClassVar[OnError] = "log"
     """What its exceptions do; ``raise`` is for a guard that may stop a run, and is never queued."""
 
+    dropped: int = 0
+    """How much of what it took it has let go unsent, by its own count: `stats()` adds it."""
+
     raise_error: bool = False
     """LangChain's name for ``on_error = "raise"``."""
     run_inline: bool = False

@@ -202,6 +202,35 @@ def test_every_event_of_the_table_is_among_those_that_are_tried() -> None:
     assert set(events.EVENTS) == tried | errors | {"on_llm_end", "on_retry"}
 
 
+def test_none_shows_the_model_that_was_asked_and_how_it_was_set() -> None:
+    """Names of models and numbers are what code chose; what is said under any other name is not."""
+    asked = {"model": "m-1", "temperature": 0.5, "max_tokens": 9, "stop": [CANARY], "user": CANARY}
+    metadata = {"ls_provider": "openai", "ls_model_name": "m-1", "ls_stop": CANARY, "user": CANARY}
+    shown = seen(events.on_llm_start, {}, [CANARY], level="none", invocation_params=asked)
+    expected = {"model": "m-1", "temperature": 0.5, "max_tokens": 9}
+    assert {"prompts": [""], "invocation_params": expected} == shown
+    expected = {"ls_provider": "openai", "ls_model_name": "m-1"}
+    assert ((), expected) == run_view((), metadata, "none", REDACTOR)
+
+
+@pytest.mark.parametrize("value", [CANARY * 20, [CANARY], {"x": CANARY}, object(), None])
+def test_none_shows_no_model_that_is_no_name(value: Any) -> None:
+    """A long text, or an object, under the name of a model is not taken for one."""
+    shown = seen(events.on_llm_start, {}, [""], level="none", invocation_params={"model": value})
+    assert {"prompts": [""], "invocation_params": None} == shown
+    assert ((), {}) == run_view((), {"ls_model_name": value}, "none", REDACTOR)
+
+
+@pytest.mark.parametrize(("reason", "is_shown"), [("tool_calls", True), ("a secret", False)])
+def test_none_shows_why_an_answer_ended(reason: str, is_shown: Any) -> None:
+    """It is a provider's word; what is none is withheld."""
+    expected = {"finish_reason": reason} if is_shown else {}
+    message = AIMessage(CANARY, response_metadata={"finish_reason": reason})
+    told = LLMResult([[ChatGeneration(message, {"finish_reason": reason, "x": CANARY})]])
+    [[shown]] = seen(events.on_llm_end, told, level="none").generations
+    assert ChatGeneration(AIMessage("", response_metadata=expected), expected) == shown
+
+
 def test_none_shows_the_usage_and_the_model_of_an_answer_and_no_more() -> None:
     """An answer keeps its classes, its counts and the name of the model."""
     shown = seen(events.on_llm_end, answer(), level="none")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page as page_of_numbers
+from benchmarks import traces
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -33,3 +34,8 @@ def test_page_of_numbers_and_its_pictures_are_current():
     made = page_of_numbers.made()
 
     assert made == {name: (folder / name).read_text("utf-8") for name in made}
+
+
+def test_page_of_the_comparison_is_current():
+    """It shows what the repository keeps: `python -m benchmarks.traces` measures and writes it."""
+    assert traces.page() == traces.PAGE.read_text("utf-8")

@@ -84,6 +84,16 @@ def test_report_says_of_each_handler_what_became_of_its_events():
     assert FlushReport({}).is_complete
 
 
+def test_what_a_handler_lets_go_itself_is_counted_with_the_rest(isolated_callbacks: None):
+    """Something behind it has a queue too, such as a batch of spans: its drops are in stats()."""
+    handler = Holding([])
+    run(1, to=handler)
+    handler.dropped = 3
+
+    assert 3 == stats()["Holding"].dropped
+    assert 3 == flush(PATIENCE).handlers["Holding"].dropped
+
+
 def test_flush_without_seconds_to_wait_says_what_is_left_and_loses_nothing():
     """flush(0) returns at once; what was left is told later all the same."""
     handler = Stuck()

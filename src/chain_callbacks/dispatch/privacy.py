@@ -46,6 +46,18 @@ _IN_LISTS: Final[Mapping[str, Callable[[], Any]]] = {
 
 _COUNTS: Final = ("token_usage", "usage")
 _MODELS: Final = ("model_name", "model", "model_id")
+_REASONS: Final = ("finish_reason", "stop_reason")
+# Of a call and of a run's metadata: what names the model that code chose, and how it was set. The
+# latter names are LangChain's standard ones (``langchain_core``, ``LangSmithParams``).
+_PARAMETERS: Final = (
+    *_MODELS,
+    *("temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "n", "seed"),
+    *("frequency_penalty", "presence_penalty", "stream"),
+)
+_METADATA: Final = (
+    *("ls_provider", "ls_model_name", "ls_model_type", "ls_temperature", "ls_max_tokens"),
+    *("ls_integration", "lc_agent_name"),
+)
 _LONGEST_NAME: Final = 200
 _ANSWERS: Final = 20
 
@@ -90,7 +102,7 @@ def run_view(
     kept = [tag for tag in tags if level == "redacted" or _is_structural(tag)]
     seen_tags = _closed(lambda: copier.copy(tuple(kept)), lambda: (WITHHELD,))
     if level == "none":
-        return seen_tags, {}
+        return seen_tags, _closed(lambda: _named(metadata, _METADATA), dict)
     return seen_tags, _closed(lambda: copier.copy(metadata), lambda: {"metadata": WITHHELD})
 
 
@@ -158,6 +170,14 @@ def _embeddings(value: Any, copier: Copier | None) -> Any:
     return _closed(lambda: [[] for _ in islice(value, ITEMS)], list)
 
 
+def _parameters(value: Any, copier: Copier | None) -> Any:
+    if value is None:
+        return None
+    if copier is None:
+        return _closed(lambda: _named(value, _PARAMETERS), _none) or None
+    return _closed(lambda: copier.copy(value), lambda: WITHHELD)
+
+
 def _response(value: Any, copier: Copier | None) -> Any:
     if value is None:
         return None
@@ -222,6 +242,7 @@ def _retry(state: Any, copier: Copier | None) -> RetryView | None:
 _WAYS: Final[Mapping[str, _Way]] = {
     "embeddings": _embeddings,
     "error": _error,
+    "invocation_params": _parameters,
     "response": _response,
     "retry_state": _retry,
 }
@@ -258,7 +279,8 @@ def _used(response: Any, text: str) -> Any:
             [_generation(each, text) for each in _first(few, _ANSWERS)]
             for few in _first(generations, ITEMS)
         ],
-        llm_output=_output(getattr(response, "llm_output", None), (*_COUNTS, *_MODELS)) or None,
+        llm_output=_output(getattr(response, "llm_output", None), (*_COUNTS, *_MODELS, *_REASONS))
+        or None,
     )
 
 
@@ -268,9 +290,13 @@ def _generation(generation: Any, text: str) -> Any:
         message,
         content=text,
         usage_metadata=_counts(getattr(message, "usage_metadata", None)) or None,
-        response_metadata=_output(getattr(message, "response_metadata", None), _MODELS),
+        response_metadata=_output(
+            getattr(message, "response_metadata", None), (*_MODELS, *_REASONS)
+        ),
     )
-    return emptied(generation, text=text, message=used)
+    info = getattr(generation, "generation_info", None)
+    shown = None if info is None else _output(info, _REASONS)
+    return emptied(generation, text=text, message=used, generation_info=shown)
 
 
 def _first(values: Any, count: int) -> Sequence[Any]:
@@ -286,9 +312,21 @@ def _output(metadata: Any, names: Iterable[str]) -> dict[str, Any]:
                 value = _counts(value) or None
             elif not isinstance(value, str) or len(value) > _LONGEST_NAME:
                 continue
+            elif name in _REASONS and not value.isidentifier():
+                continue  # It is a provider's word, such as `tool_calls`, or it is something else.
             if value is not None:
                 found[name] = value
     return found
+
+
+def _named(values: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return what *values* has under *names*, where it is a short text or a number."""
+    found = {name: values.get(name) for name in names} if isinstance(values, Mapping) else {}
+    return {
+        name: value
+        for name, value in found.items()
+        if type(value) in (bool, int, float) or (type(value) is str and len(value) <= _LONGEST_NAME)
+    }
 
 
 def _counts(usage: Any, depth: int = 3) -> dict[str, Any]:

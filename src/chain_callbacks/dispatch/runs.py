@@ -508,6 +508,40 @@ for _each in _ON_MOST_RUNS:
     setattr(_first, _each, None)
 
 
+class PastRun(Run):
+    """A run that was over before it is told of, made of one that has not started.
+
+    Args:
+        run: What it is the run of.
+        times: When it began and when it ended, in nanoseconds since 1970.
+    """
+
+    def __init__(self, run: Run, times: tuple[int, int]) -> None:
+        super().__init__(
+            run.manager,
+            run.kind,
+            run.name,
+            run_id=run.id,
+            run_type=run.run_type,
+            tags=run.tags,
+            metadata=run.metadata,
+            id_path=run._id_path,
+            payload=run.payload,
+        )
+        self._times = times
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start to the end, however long it takes to tell of them."""
+        began, ended = self._times
+        return max(0, ended - began) / 1e9
+
+    def begin(self) -> Route:
+        """Return who is to be told of its start."""
+        self.started_at = self._times[0]
+        return self.start_route
+
+
 class AsyncRun:
     """A run as an asynchronous function takes it: LangChain's method names, to be awaited.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..dispatch.context import QUIET, Scope, here
+    from ..dispatch.delivery.ending import before_end
     from ..dispatch.runs import Run
     from .activation import Bridge, activate, bridges
     from .imports import after_import
@@ -40,6 +41,7 @@ __all__ = [
     "add_finder",
     "add_model_finder",
     "after_import",
+    "before_end",
     "bridges",
     "check_callbacks",
     "here",
@@ -63,6 +65,7 @@ _MODULES = {
     "add_finder": ".running",
     "add_model_finder": ".running",
     "after_import": ".imports",
+    "before_end": "..dispatch.delivery.ending",
     "bridges": ".activation",
     "here": "..dispatch.context",
     "run_around": ".running",

@@ -9,7 +9,7 @@ from uuid import UUID
 from ..dispatch.context import Attached, Scope, current, surroundings
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
-from ..dispatch.runs import Run, interruptions
+from ..dispatch.runs import PastRun, Run, interruptions
 from ..events import KINDS, RunType
 from ..resolution.resolver import enter, enter_at
 from ..resolution.root import root_manager
@@ -121,6 +121,7 @@ def run_at(
     metadata: Mapping[str, Any] | None = None,
     id_path: Sequence[str] = (),
     told_already: Collection[int] = (),
+    times: tuple[int, int] | None = None,
 ) -> Run:
     """Return a run of *manager* that has not started, with what the host says of it.
 
@@ -131,10 +132,12 @@ def run_at(
         id_path: What ``serialized["id"]`` shows.
         told_already: The ``id()`` of each handler that the host itself tells of this run: it is
             not told a second time.
+        times: When it began and ended, in nanoseconds since 1970, of a run that the host tells of
+            when it is over: our own clocks, else.
     """
     if told_already and any(id(each.handler) in told_already for each in manager.here.listeners):
         manager = _without(manager, told_already)
-    return manager.prepare(
+    run = manager.prepare(
         KINDS[run_type],
         name,
         id_path=id_path,
@@ -142,6 +145,7 @@ def run_at(
         tags=tags,
         metadata=metadata,
     )
+    return run if times is None else PastRun(run, times)
 
 
 def _without(manager: CallbackManager, handlers: Collection[int]) -> CallbackManager:

@@ -58,7 +58,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
         if found is not None and found.manager is not None:
             known: CallbackManager = found.manager
             return None if known.is_silent else known
-    elif is_plain and runtime.__class__ is CallbackManager and runtime.parent is not None:
+    elif is_plain and isinstance(runtime, CallbackManager) and runtime.parent is not None:
         # The way of a step of a sequence: the run around says it all.
         return None if scope.__class__ is Quiet or runtime.is_silent else runtime
     return _enter(scope, own, runtime, config)

@@ -50,7 +50,7 @@ class ChatGenerationChunk(ChatGeneration):
     ) -> None:
         self.text = message.text
         self.generation_info = generation_info
-        self.message = message
+        self.message: AIMessageChunk = message  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __add__(self, other: ChatGenerationChunk) -> ChatGenerationChunk:
         if not isinstance(other, ChatGenerationChunk):

@@ -22,7 +22,7 @@ from ..options import options
 from .counters import all_counters
 from .failures import log, summarise
 from .portal import sweeper
-from .process import at_end, call_in_thread, phase
+from .process import at_end, call_in_thread, phase, spare, watch
 from .queued import Channel, Flush, at_once, channels
 
 SLICE: Final = 0.1
@@ -35,7 +35,7 @@ class HandlerStats(NamedTuple):
     Attributes:
         delivered: Events that it was told, and dealt with.
         failed: How often it raised.
-        dropped: Events that found no room in its queue.
+        dropped: Events that found no room in its queue, and what it says that it let go itself.
         queued: Events that wait now.
         is_paused: Whether it failed so often that it is left alone for a while.
     """
@@ -57,7 +57,7 @@ def stats() -> dict[str, HandlerStats]:
         each.name: HandlerStats(
             each.delivered,
             each.failed,
-            each.dropped,
+            each.dropped + sum(channel.let_go for channel in found if channel.counters is each),
             sum(channel.pending for channel in found if channel.counters is each),
             any(channel.is_paused for channel in found if channel.counters is each),
         )
@@ -163,6 +163,27 @@ closers: Final[list[Closing]] = []
 """What lets go of the handlers that a name made, each by its name; the resolution puts it here."""
 
 
+_latecomers: Final[list[Callable[[], Any]]] = []
+
+
+def before_end(function: Callable[[], Any]) -> Callable[[], None]:
+    """Have *function* called when the process ends, before the handlers are flushed and closed.
+
+    It is for who tells of runs some time after they were, and has some left to tell. At SIGTERM it
+    is called where the host asked for that, in a thread of its own: it may take half of the budget.
+    Calling what is returned takes it back.
+    """
+    watch()
+    spare.ready()
+    _latecomers.append(function)
+
+    def take_back() -> None:
+        if function in _latecomers:
+            _latecomers.remove(function)
+
+    return take_back
+
+
 class _Budget:
     """The seconds of the end: it may begin more than once, by SIGTERM and by what that leads to."""
 
@@ -187,15 +208,35 @@ class _Budget:
 def _end() -> None:
     """Send what is left and close what is open, within the budget; say what was not sent."""
     try:
-        with _Budget() as seconds:
-            report = flush(seconds)
-        _say(report)
+        _send()
         with _Budget() as seconds:
             _close(seconds)
     except KeyboardInterrupt:
         # The second one: whoever presses it does not want to wait.
         log.warning("Interrupted: %s", "; ".join(_unsent()) or "nothing was left to send")
     summarise()
+
+
+def _send() -> None:
+    with _Budget() as seconds:
+        deadline = time.monotonic() + seconds
+        if _latecomers:
+            _call_at_once([("last-words", _tolerant(each)) for each in _latecomers], seconds / 2)
+        report = flush(max(0.0, deadline - time.monotonic()))
+    _say(report)
+
+
+def _tolerant(function: Callable[[], Any]) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            function()
+        except Exception as error:
+            log.warning(
+                "What tells of runs late failed at the end of the process: %s.",
+                type(error).__qualname__,
+            )
+
+    return call
 
 
 def _say(report: FlushReport) -> None:
@@ -230,15 +271,8 @@ def _unsent() -> list[str]:
 
 
 def _close(seconds: float) -> None:
-    """Close what is open, all at once, so that one that hangs keeps no other from it."""
-    deadline = time.monotonic() + seconds
-    calls = [(name, _Call(close)) for closing in closers for name, close in closing()]
-    for name, call in calls:
-        if not call_in_thread(call, f"close-{name}"):
-            call()
-    for _, call in calls:
-        _wait(call.is_done, deadline)
-    late = [name for name, call in calls if not call.is_done.is_set()]
+    closings = [(name, close) for closing in closers for name, close in closing()]
+    late = _call_at_once(closings, seconds)
     if late:
         log.warning(
             "The process ended before these handlers were closed: %s. CHAIN_CALLBACKS_EXIT_TIMEOUT "
@@ -246,6 +280,18 @@ def _close(seconds: float) -> None:
             ", ".join(late),
             options.exit_timeout,
         )
+
+
+def _call_at_once(functions: Iterable[tuple[str, Callable[[], Any]]], seconds: float) -> list[str]:
+    """Call all of them, so that one that hangs keeps no other from it; return who is late."""
+    deadline = time.monotonic() + seconds
+    calls = [(name, _Call(function)) for name, function in functions]
+    for name, call in calls:
+        if not call_in_thread(call, f"end-{name}"):
+            call()
+    for _, call in calls:
+        _wait(call.is_done, deadline)
+    return [name for name, call in calls if not call.is_done.is_set()]
 
 
 class _Call:
@@ -283,9 +329,7 @@ class _OnSigterm:
             partial(_signal_again, number), "signal"
         ):
             return  # Nothing can be sent before what it interrupted is over.
-        with _Budget() as seconds:
-            report = flush(seconds)
-        _say(report)
+        _send()
         if callable(self._before):
             self._before(number, frame)
         elif self._before is not signal.SIG_IGN:

@@ -102,6 +102,14 @@ class Channel:
         return len(self._backlog) + self._is_in_hand
 
     @property
+    def let_go(self) -> int:
+        """How much the handler says that it took and could not send."""
+        try:
+            return int(self.handler.dropped) if isinstance(self.handler, BaseCallbackHandler) else 0
+        except Exception:  # Whatever it does to be counted: the others' counts are told.
+            return 0
+
+    @property
     def is_paused(self) -> bool:
         """Whether the handler failed so often that it is left alone for a while."""
         return self._telling.is_open or self._sending.is_open

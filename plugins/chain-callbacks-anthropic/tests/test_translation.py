@@ -208,6 +208,23 @@ def test_parsed_answer_is_one_run(recorder: RecordingHandler, *, is_async: bool)
     assert ["chat_model anthropic.messages"] == recorder.trees()
 
 
+def test_call_of_a_client_for_another_cloud_is_a_run(recorder: RecordingHandler) -> None:
+    """It sends the same to another address, which it makes of the model."""
+    reply = Reply(message({"type": "text", "text": "Hi."}))
+    with ScriptedServer(reply) as server, attached(recorder):
+        client = anthropic.AnthropicVertex(
+            region="north",
+            project_id="bees",
+            access_token="none",  # noqa: S106  It is none.
+            base_url=server.url,
+        )
+        with instrument(client):
+            client.messages.create(**ASKED)
+
+    assert ["chat_model anthropic.messages"] == recorder.trees()
+    assert server.received[0].path.startswith("/projects/bees/")
+
+
 def test_counting_tokens_is_no_run(recorder: RecordingHandler) -> None:
     """A call that asks no model is left alone."""
     reply = Reply({"input_tokens": 3})

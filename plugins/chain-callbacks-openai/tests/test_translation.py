@@ -214,6 +214,17 @@ def test_choice_of_a_tool_is_sent_as_openai_has_it(choice: str, sent: Any) -> No
     assert "weather" == server.received[0].body["tools"][0]["function"]["name"]
 
 
+def test_call_of_azures_client_is_a_run(recorder: RecordingHandler) -> None:
+    """It sends the same to another address, which it makes of the model."""
+    with ScriptedServer(Reply(completion("Hi"))) as server, attached(recorder):
+        client = openai.AzureOpenAI(azure_endpoint=server.url, api_version="1", api_key="none")
+        with instrument(client):
+            client.chat.completions.create(**ASKED)
+
+    assert ["chat_model openai.chat.completions"] == recorder.trees()
+    assert server.received[0].path.startswith("/openai/deployments/model-1/")
+
+
 def test_calls_of_other_things_are_no_runs(recorder: RecordingHandler) -> None:
     """A list of models asks no model."""
     reply = Reply({"object": "list", "data": []})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from importlib import import_module
@@ -137,7 +137,9 @@ def _begun(vendor: Vendor, client: Any, options: Any) -> Call | None:
     manager = manager_at(here())
     if manager is None or manager.is_silent or model_around() is not None:
         return None
-    body = {**(plain(options.json_data) or {}), **(plain(options.extra_json) or {})}
+    parts = (plain(options.json_data), plain(options.extra_json))
+    # A body of another form is for the server to refuse.
+    body = {k: v for part in parts if isinstance(part, Mapping) for k, v in part.items()}
     run = run_at(
         manager,
         "chat_model",

@@ -58,6 +58,7 @@ TWO_CALLS: Final[Sequence[Call]] = (
     ("call_1", "weather", {"city": "Lisbon"}),
     ("call_2", "clock", {"city": "Porto"}),
 )
+ONE_CALL: Final[Sequence[Call]] = (("call_3", "weather", {"city": "Faro"}),)
 
 
 class NativeSuite(VendorSuite):
@@ -161,13 +162,13 @@ class NativeSuite(VendorSuite):
     async def test_agent_completes_a_conversation_with_two_tools(
         self, server: ScriptedServer, recorder: RecordingHandler, way: str
     ) -> None:
-        """Two tools are called at once, their results are sent, and the runs are the expected."""
-        if way.endswith("stream"):
-            server.will(
-                Reply(events=self.events([], TWO_CALLS)), Reply(events=self.events(["Mild."]))
-            )
-        else:
-            server.will(Reply(self.answer("", TWO_CALLS)), Reply(self.answer("Mild.")))
+        """Two are called at once, then one more; results are sent, the runs are the expected."""
+        script = [("", TWO_CALLS), ("And there?", ONE_CALL), ("Mild.", ())]
+        for text, calls in script:
+            if way.endswith("stream"):
+                server.will(Reply(events=self.events([text] if text else [], calls)))
+            else:
+                server.will(Reply(self.answer(text, calls)))
         async with self.model(server) as model:
             agent = create_agent(model, [weather, clock], system_prompt="Be brief.")
             config: Any = {"callbacks": [recorder]}
@@ -181,21 +182,27 @@ class NativeSuite(VendorSuite):
         asked = [(call["id"], call["name"], call["args"]) for call in messages[1].tool_calls]
         assert [*TWO_CALLS] == asked
         answers = {m.tool_call_id: m.text for m in messages if isinstance(m, ToolMessage)}
-        assert {"call_1": "It is mild in Lisbon.", "call_2": "It is noon in Porto."} == answers
+        assert {
+            "call_1": "It is mild in Lisbon.",
+            "call_2": "It is noon in Porto.",
+            "call_3": "It is mild in Faro.",
+        } == answers
         assert "Mild." == messages[-1].text
         name = type(model).__name__
         lines = [line.partition(" tokens=")[0] for line in recorder.tree().splitlines()]
         assert [
-            "chain agent action=2 finish=1",
+            "chain agent action=3 finish=1",
             f"  chat_model {name}",
             "  tool weather [tool:call:1]",
             "  tool clock [tool:call:2]",
             f"  chat_model {name}",
+            "  tool weather [tool:call:1]",
+            f"  chat_model {name}",
         ] == lines
         assert [] == recorder.problems()
-        first, second = (request.body for request in server.received)
+        first, _, last = (request.body for request in server.received)
         assert 2 == len(first["tools"])
-        assert all(text in str(second["messages"]) for text in answers.values())
+        assert all(text in str(last["messages"]) for text in answers.values())
 
     @in_loop
     async def test_each_role_is_sent_and_read_back(

@@ -94,7 +94,7 @@ those that `tests/costs` holds.
   the rest is a lock and a bell.
 - **`structlog`, 4 kB redacted.** Two views with 4 kB looked through for secrets, and the text of
   the whole payload, whose length the line says, are as much as both lines. It was 24 times.
-- **Imports.** Neither `asyncio` nor a pool is imported before it is used. What remains are
+- **Imports.** `asyncio` is not imported before it is used. What remains are
   `inspect`, `dataclasses`, `logging` and our own 60 modules; with `structlog`, its own.
 """
 

@@ -17,13 +17,19 @@ class _Asyncio:
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.modules.get("asyncio") or import_module("asyncio"), name)
+        # By way of the import, which waits for another thread that is in the middle of it.
+        return getattr(import_module("asyncio"), name)
 
 
 if TYPE_CHECKING:
     import asyncio as asyncio  # noqa: PLC0414
 else:
     asyncio: Final = _Asyncio()
+
+
+def load() -> None:
+    """Import ``asyncio`` now: where a thread of ours will need it, and a fork may come between."""
+    import_module("asyncio")
 
 
 def is_cancellation(error: object) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..events import EventSpec
 from ..handler import Content
+from ..loops import load
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from .delivery.backlog import rank_of
 from .delivery.counters import Counters, counters_of
@@ -116,6 +117,8 @@ _FACTS_SIZE: Final = 1_024
 
 def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool) -> Sink:
     """Return the sink of a method of the listener's handler, in the listener's manner."""
+    if is_async:
+        load()
     manner = listener.manner
     sink = Sink(listener, spec, tell, is_async=is_async)
     if manner.delivery == "queued" and listener.channel is not None:

@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
@@ -137,8 +137,6 @@ class RunnableParallel(Runnable[Input, dict[str, Any]]):
     def _transform(
         self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Any]]:
-        from concurrent.futures import ThreadPoolExecutor
-
         shared = _Tee(chunks, len(self.steps))
         flows: dict[str, Any] = {
             key: step.transform(shared.copy(position), config_at(run, MAP_KEY, key), **kwargs)

@@ -6,6 +6,7 @@ import contextvars
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..loops import asyncio
@@ -45,9 +46,6 @@ def in_threads(calls: Sequence[Callable[[], T]], *, most: int | None = None) -> 
                     failures.append(error)
 
     workers = _most(most, len(calls))
-    # Imported with the first pool: it is dear, and most programs have none.
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(workers, thread_name_prefix="chain-callbacks") as pool:
         futures = [pool.submit(work) for _ in range(workers)]
         try:

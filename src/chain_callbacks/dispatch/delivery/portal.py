@@ -6,16 +6,15 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+
+# Its pool is not to be had any more once the interpreter is ending.
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from ...loops import asyncio
 from .failures import log
 from .process import start
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ class Portal:
                 loop = asyncio.new_event_loop()
                 # With as few threads as usual, handlers that wait in one for a chain whose handlers
                 # do so too would soon wait for each other; they are started as they are needed.
-                loop.set_default_executor(_pool())
+                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
                 # A daemon: a handler that hangs must not hold the process at its end.
                 thread = threading.Thread(
                     target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True
@@ -88,12 +87,6 @@ def _refuse(awaitable: Awaitable[Any]) -> NoReturn:
     if asyncio.iscoroutine(awaitable):
         awaitable.close()
     raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
-
-
-def _pool() -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(_MOST_THREADS)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,11 +14,12 @@ import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from ...handler import BaseCallbackHandler
+from ...loops import load
 from ...policies import Manner
 from ..context import QUIET, current
 from ..options import options
@@ -73,6 +74,8 @@ class Channel:
         self.limits = manner
         self._delivers = overrides(handler, "deliver")
         self._flushes = overrides(handler, "flush")
+        if any(iscoroutinefunction(getattr(handler, name, None)) for name in ("flush", "close")):
+            load()
         self._reset()
 
     def _reset(self) -> None:

@@ -202,7 +202,12 @@ def _watched_kind(kind: Any, *, is_async: bool) -> type:
     class Watched(base):  # type: ignore[misc]
         def close(self) -> None:
             super().close()
-            _restored(self, kind).closed()
+            call = _restored(self, kind)
+            if call is not None:
+                call.closed()
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return _as_own(kind, super().__reduce_ex__(protocol))
 
         def iter_bytes(self, *args: Any, **kwargs: Any) -> Any:
             received = super().iter_bytes(*args, **kwargs)
@@ -211,7 +216,12 @@ def _watched_kind(kind: Any, *, is_async: bool) -> type:
     class AsyncWatched(base):  # type: ignore[misc]
         async def aclose(self) -> None:
             await super().aclose()
-            await _restored(self, kind).aclosed()
+            call = _restored(self, kind)
+            if call is not None:
+                await call.aclosed()
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return _as_own(kind, super().__reduce_ex__(protocol))
 
         def aiter_bytes(self, *args: Any, **kwargs: Any) -> Any:
             received = super().aiter_bytes(*args, **kwargs)
@@ -223,10 +233,18 @@ def _watched_kind(kind: Any, *, is_async: bool) -> type:
     return watched
 
 
-def _restored(response: Any, kind: type) -> Call:
+def _restored(response: Any, kind: type) -> Call | None:
+    """Give *response* its own class again; return its call, to the first who closes it."""
     response.__class__ = kind
-    call: Call = vars(response).pop(_CALL)
+    call: Call | None = vars(response).pop(_CALL, None)
     return call
+
+
+def _as_own(kind: type, reduced: Any) -> Any:
+    """Return how a response is copied or pickled, as it would be without us: so it may fail."""
+    # Pickle refuses the usual maker for another class than the object's.
+    _, _, state, *rest = reduced
+    return (object.__new__, (kind,), {k: v for k, v in state.items() if k != _CALL}, *rest)
 
 
 def _is_events(response: Any) -> bool:

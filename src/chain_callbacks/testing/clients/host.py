@@ -233,6 +233,30 @@ class HostSuite(VendorSuite):
         ]
         assert ["", WORDS[0], WORDS[0]] == sorted(texts)
 
+    @each_way
+    @in_loop
+    async def test_open_stream_is_as_hard_to_copy_as_without_us(
+        self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
+    ) -> None:
+        """What is raised, and what a pickled response gives, is the client's own."""
+        server.will(self.streamed(), self.streamed())
+        told = []
+        async with self.client(server, is_async=is_async) as client:
+            with attached(recorder):
+                watched = await got(self.ask(self.resource(client), stream=True))
+            with attached("none"):
+                plain = await got(self.ask(self.resource(client), stream=True))
+            for stream in (watched, plain):
+                with pytest.raises(TypeError) as refused:
+                    pickle.dumps(stream)
+                given = pickle.loads(pickle.dumps(stream.response))  # noqa: S301  Our own.
+                told.append((str(refused.value), type(given), sorted(vars(given))))
+                await got(stream.close())
+                await got(stream.close())
+
+        assert told[0] == told[1]
+        assert ["closed"] == [run.status for run in recorder.runs]
+
     async def read_a_word(self, stream: Any, recorder: RecordingHandler) -> None:
         """Read *stream* until one more word of it was told."""
         words = words_told(recorder)

@@ -100,7 +100,13 @@ def test_content_that_is_kept_back_is_kept_back_from_openinference_too(
     manager.on_tool_start({"name": "t"}, "c4n4ry").on_tool_end("c4n4ry")
     manager.on_retriever_start({"name": "r"}, "c4n4ry").on_retriever_end([Document("c4n4ry")])
     FakeListChatModel(["c4n4ry"]).invoke("c4n4ry", {"callbacks": manager})
-    assert 3 == len(exported.spans)
+    offered = [{"name": "c4n4ry"}]
+    [run] = manager.on_chat_model_start(
+        {"name": "M"}, [[]], invocation_params={"tools": offered, "user": "c4n4ry"}
+    )
+    run.on_llm_end(None)
+    manager.on_chain_start({"name": "c"}, {}, metadata={"customer": "c4n4ry"}).on_chain_end({})
+    assert 5 == len(exported.spans)
     assert "c4n4ry" not in told(exported)
 
 
@@ -157,6 +163,31 @@ def test_values_of_a_programs_own_classes_lose_no_span(exported: Any, shown: Any
     said = json.loads(exported.attributes("chat")["gen_ai.output.messages"])
     assert "well" == said[0]["parts"][0]["content"]
     assert 1 == said[0]["parts"][1]["arguments"]["more"]
+
+
+def test_values_of_a_programs_own_classes_lose_nothing_of_openinference(
+    exported: Any, openinference: Any
+) -> None:
+    """What is no JSON is left out or told as text in these attributes, too."""
+    odd = Odd()
+    round_and_round: Any = {"more": 1}
+    round_and_round["again"] = round_and_round
+    call: Any = {"name": "look_up", "args": {"key": odd}, "id": 7}
+    manager = CallbackManager([policy(openinference, content="full")])
+    [run] = manager.on_chat_model_start(
+        {"name": "M"},
+        [[AIMessage("well", tool_calls=[call])]],
+        invocation_params={"tools": [odd, {(1, 2): odd}], "how": b"raw", "temperature": 0},
+        metadata={"odd": odd, "plain": 1},
+    )
+    run.on_llm_end(None)
+    manager.on_chain_start({"name": "c"}, {(1, 2): odd, "more": 1}).on_chain_end(round_and_round)
+    found = exported.attributes("chat")
+    assert 0 == json.loads(found["llm.invocation_parameters"])["temperature"]
+    assert 1 == json.loads(found["metadata"])["plain"]
+    assert "ok" == found["chain_callbacks.run.status"]
+    chain = exported.attributes("invoke_workflow c")
+    assert '{"more": 1}' == chain["input.value"] == chain["output.value"]
 
 
 def test_tools_agents_and_retrievers_have_theirs(exported: Any, shown: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from chain_callbacks.runnables import (
     HumanMessage,
     LLMResult,
     RunnableLambda,
+    ToolMessage,
     create_agent,
     tool,
 )
@@ -365,20 +367,67 @@ def test_openinference_is_told_on_the_same_spans(exported: Any, openinference: A
     call_model(policy(openinference, content="full"), session_id="s-1")
     found = exported.attributes("chat m-1")
     assert "chat" == found["gen_ai.operation.name"]
-    names = ("openinference.", "llm.", "input.", "output.", "session.")
+    names = ("openinference.", "llm.", "input.", "output.", "session.", "metadata")
     assert {
         "openinference.span.kind": "LLM",
         "llm.model_name": "m-1",
         "llm.provider": "mistralai",
+        "llm.system": "mistralai",
+        "llm.invocation_parameters": json.dumps(PARAMS),
+        "llm.finish_reason": "stop",
         "llm.token_count.prompt": 7,
+        "llm.token_count.prompt_details.cache_read": 2,
+        "llm.token_count.prompt_details.cache_write": 1,
         "llm.token_count.completion": 3,
+        "llm.token_count.completion_details.reasoning": 1,
         "llm.token_count.total": 10,
         "llm.output_messages.0.message.role": "assistant",
         "llm.output_messages.0.message.content": "yes",
         "output.value": "yes",
         "output.mime_type": "text/plain",
         "session.id": "s-1",
+        "metadata": json.dumps({**LS, "session_id": "s-1"}),
     } == {key: value for key, value in found.items() if key.startswith(names)}
+
+
+def test_openinference_has_the_tools_of_a_call_and_the_ids_that_join_them(
+    exported: Any, openinference: Any
+) -> None:
+    """What a model may call, what it called, and which result is of which call."""
+    call: Any = {"name": "add", "args": {"a": 1}, "id": "c1"}
+    asked = [
+        HumanMessage("1 + 1?", name="ann"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("2", tool_call_id="c1", name="add"),
+    ]
+    offered = {"type": "function", "function": {"name": "add", "description": "Add."}}
+    manager = CallbackManager([policy(openinference, content="full")])
+    [run] = manager.on_chat_model_start(
+        {"name": "M"}, [asked], invocation_params={"tools": [offered], "temperature": 0}
+    )
+    run.on_llm_end(LLMResult([[ChatGeneration(AIMessage("", tool_calls=[call]))]]))
+    manager.on_tool_start({"name": "add"}, "1", tool_call_id="c1").on_tool_end("2")
+    found = exported.attributes("chat")
+    said = "llm.input_messages"
+    assert ("ann", "c1", "c1", "add", "c1") == (
+        found[f"{said}.0.message.name"],
+        found[f"{said}.1.message.tool_calls.0.tool_call.id"],
+        found[f"{said}.2.message.tool_call_id"],
+        found[f"{said}.2.message.name"],
+        found["llm.output_messages.0.message.tool_calls.0.tool_call.id"],
+    )
+    assert offered == json.loads(found["llm.tools.0.tool.json_schema"])
+    assert {"temperature": 0} == json.loads(found["llm.invocation_parameters"])
+    assert "c1" == exported.attributes("execute_tool add")["tool.id"]
+
+
+def test_openinference_knows_whose_interface_it_is_and_guesses_none(
+    exported: Any, openinference: Any
+) -> None:
+    """A provider whose models are asked in the way of another has that one's name as system."""
+    for provider in ("azure_openai", "ours"):
+        call_model(openinference, ls_provider=provider)
+    assert ["openai", None] == [span.attributes.get("llm.system") for span in exported.spans]
 
 
 def test_openinference_has_a_kind_for_each_run(exported: Any, openinference: Any) -> None:
@@ -411,8 +460,17 @@ def test_openinference_shows_no_content_that_the_handler_is_not_shown(
 ) -> None:
     """At `none` there are names, kinds and counts."""
     otel = policy(openinference, content="none")
-    call_model(otel, answer("c4n4ry"))
-    CallbackManager([otel]).on_tool_start({"name": "t"}, "c4n4ry").on_tool_end("c4n4ry")
+    call_model(otel, answer("c4n4ry"), customer="c4n4ry")
+    manager = CallbackManager([otel])
+    offered = [{"name": "c4n4ry", "description": "c4n4ry"}]
+    [run] = manager.on_chat_model_start(
+        {"name": "M"},
+        [[HumanMessage("c4n4ry", name="c4n4ry")]],
+        invocation_params={"tools": offered, "stop": ["c4n4ry"], "temperature": 0},
+    )
+    run.on_llm_end(answer("c4n4ry"))
+    manager.on_tool_start({"name": "t"}, "c4n4ry").on_tool_end("c4n4ry")
     told = [dict(span.attributes) for span in exported.spans]
     assert "c4n4ry" not in str(told)
-    assert ["LLM", "TOOL"] == [each["openinference.span.kind"] for each in told]
+    assert ["LLM", "LLM", "TOOL"] == [each["openinference.span.kind"] for each in told]
+    assert {"temperature": 0} == json.loads(told[1]["llm.invocation_parameters"])

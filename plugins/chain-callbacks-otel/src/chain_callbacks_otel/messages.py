@@ -55,6 +55,11 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str) else object_to_any_value(value)
 
 
+def text_of(value: Any) -> str | None:
+    """Return *value* where it is a text."""
+    return value if isinstance(value, str) else None
+
+
 def _input(message: Any) -> InputMessage:
     role = _ROLES.get(str(getattr(message, "type", "human")), str(getattr(message, "role", "user")))
     name = getattr(message, "name", None)
@@ -71,11 +76,12 @@ def _output(generation: Any) -> OutputMessage:
 def _parts(message: Any) -> list[MessagePart]:
     content = getattr(message, "content", message)
     if getattr(message, "type", None) == "tool":
-        return [ToolCallResponsePart(plain(content), _text(getattr(message, "tool_call_id", None)))]
+        key = text_of(getattr(message, "tool_call_id", None))
+        return [ToolCallResponsePart(plain(content), key)]
     parts = [part for block in _blocks(content) if (part := _part(block)) is not None]
     for call in getattr(message, "tool_calls", None) or ():
         if isinstance(call, Mapping):
-            name, key = str(call.get("name")), _text(call.get("id"))
+            name, key = str(call.get("name")), text_of(call.get("id"))
             parts.append(ToolCallRequestPart(plain(call.get("args")), name, key))
     return parts
 
@@ -96,7 +102,3 @@ def _part(block: Any) -> MessagePart | None:
     url = block.get("image_url") if kind == "image_url" else block.get("url")
     url = url.get("url") if isinstance(url, Mapping) else url
     return image_from_url(url) if isinstance(url, str) and "image" in kind else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

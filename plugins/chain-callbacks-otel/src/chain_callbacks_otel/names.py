@@ -77,10 +77,39 @@ LLM_MODEL: Final = "llm.model_name"
 LLM_PROVIDER: Final = "llm.provider"
 LLM_INPUT: Final = "llm.input_messages"
 LLM_OUTPUT: Final = "llm.output_messages"
+LLM_PARAMETERS: Final = "llm.invocation_parameters"
+LLM_TOOLS: Final = "llm.tools"
+FINISH_REASON: Final = "llm.finish_reason"
 TOKENS_IN: Final = "llm.token_count.prompt"
+TOKENS_READ: Final = "llm.token_count.prompt_details.cache_read"
+TOKENS_WRITTEN: Final = "llm.token_count.prompt_details.cache_write"
 TOKENS_OUT: Final = "llm.token_count.completion"
+TOKENS_THOUGHT: Final = "llm.token_count.completion_details.reasoning"
 TOKENS: Final = "llm.token_count.total"
 EMBEDDING_MODEL: Final = "embedding.model_name"
 TOOL_NAME: Final = "tool.name"
+TOOL_ID: Final = "tool.id"
 SESSION: Final = "session.id"
+METADATA: Final = "metadata"
 DOCUMENTS: Final = "retrieval.documents"
+
+LLM_SYSTEM: Final = "llm.system"
+# By `ls_provider`, as openinference-instrumentation-langchain 0.1.80 has it: in whose way a model
+# is asked, which is not who serves it. Of others it is not known.
+SYSTEMS: Final = {
+    "anthropic": "anthropic",
+    "azure": "openai",
+    "azure_ai": "openai",
+    "azure_openai": "openai",
+    "cohere": "cohere",
+    "google": "vertexai",
+    "google_anthropic_vertex": "anthropic",
+    "google_genai": "vertexai",
+    "google_vertexai": "vertexai",
+    "groq": "openai",
+    "mistralai": "mistralai",
+    "ollama": "openai",
+    "openai": "openai",
+    "vertex": "vertexai",
+    "vertexai": "vertexai",
+}

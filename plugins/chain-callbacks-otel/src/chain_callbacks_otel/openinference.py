@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chain_callbacks import RunEnd, RunStart
 
 from . import models, names
-from .messages import generations
+from .messages import finish_reason, generations, plain, text_of
 
 
 def at_start(kind: str, run: RunStart, *, has_content: bool) -> dict[str, Any]:
@@ -18,15 +18,21 @@ def at_start(kind: str, run: RunStart, *, has_content: bool) -> dict[str, Any]:
     payload, params = run.payload, run.payload.get("invocation_params")
     if kind in ("chat_model", "llm"):
         found[names.LLM_MODEL] = models.model_of(run.metadata, params)
-        found[names.LLM_PROVIDER] = run.metadata.get("ls_provider")
+        provider = run.metadata.get("ls_provider")
+        found[names.LLM_PROVIDER] = provider
+        found[names.LLM_SYSTEM] = names.SYSTEMS.get(provider) if isinstance(provider, str) else None
+        found |= _parameters(params) if has_content else {}
         asked = payload.get("messages") or [payload.get("prompts")]
         found |= _messages(names.LLM_INPUT, asked[0] or ()) if has_content else {}
     elif kind == "embeddings":
         found[names.EMBEDDING_MODEL] = models.model_of(run.metadata, params)
     elif kind == "tool":
         found[names.TOOL_NAME] = run.name
+        found[names.TOOL_ID] = text_of(payload.get("tool_call_id"))
     found[names.SESSION] = models.conversation_of(run.metadata)
     if has_content:
+        if run.metadata:
+            found[names.METADATA] = _json(dict(run.metadata))
         brought = [value for name, value in payload.items() if name in _INPUTS]
         found |= _value(names.INPUT, names.INPUT_TYPE, brought[0] if brought else None)
     return _known(found)
@@ -40,6 +46,10 @@ def at_end(kind: str, run: RunEnd, *, has_content: bool) -> dict[str, Any]:
         response = payload.get("response")
         used = models.usage_of(response)
         found[names.TOKENS_IN], found[names.TOKENS_OUT] = used.input, used.output
+        found[names.TOKENS_READ], found[names.TOKENS_WRITTEN] = used.cache_read, used.cache_write
+        found[names.TOKENS_THOUGHT] = used.reasoning
+        reasons = (finish_reason(each) for each in generations(response))
+        found[names.FINISH_REASON] = next((reason for reason in reasons if reason), None)
         if used.input is not None and used.output is not None:
             found[names.TOKENS] = used.input + used.output
     if not has_content:
@@ -75,7 +85,26 @@ def _value(name: str, type_name: str, value: Any) -> dict[str, Any]:
         return {}
     if isinstance(value, str):
         return {name: value, type_name: names.TEXT}
-    return {name: json.dumps(value, default=_plain), type_name: names.JSON}
+    return {name: _json(value, _plain), type_name: names.JSON}
+
+
+def _parameters(params: Any) -> dict[str, Any]:
+    """Return how a call was set, and what the model may call, each in an attribute of its own."""
+    if not isinstance(params, Mapping):
+        return {}
+    settings = {name: value for name, value in params.items() if name != "tools"}
+    found = {names.LLM_PARAMETERS: _json(settings)} if settings else {}
+    offered = params.get("tools")
+    for number, each in enumerate(offered if isinstance(offered, list | tuple) else ()):
+        found[f"{names.LLM_TOOLS}.{number}.tool.json_schema"] = _json(each)
+    return found
+
+
+def _json(value: Any, told: Callable[[Any], Any] = str) -> str:
+    try:
+        return json.dumps(value, default=told, skipkeys=True)
+    except ValueError:  # It holds itself.
+        return json.dumps(plain(value), default=str)
 
 
 def _plain(value: Any) -> Any:
@@ -94,10 +123,13 @@ def _messages(name: str, messages: Iterable[Any]) -> dict[str, Any]:
         prefix = f"{name}.{number}.message"
         found[f"{prefix}.role"] = _ROLES.get(getattr(each, "type", "human"), "assistant")
         found[f"{prefix}.content"] = content
+        found[f"{prefix}.name"] = text_of(getattr(each, "name", None))
+        found[f"{prefix}.tool_call_id"] = text_of(getattr(each, "tool_call_id", None))
         for place, call in enumerate(calls):
             told = f"{prefix}.tool_calls.{place}.tool_call"
+            found[f"{told}.id"] = text_of(call.get("id"))
             found[f"{told}.function.name"] = str(call.get("name"))
-            found[f"{told}.function.arguments"] = json.dumps(call.get("args"), default=str)
+            found[f"{told}.function.arguments"] = _json(call.get("args"))
     return found
 
 

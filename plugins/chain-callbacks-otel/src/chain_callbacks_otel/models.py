@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MODELS: Final = ("model", "model_name", "model_id")
 _CONVERSATIONS: Final = ("conversation_id", "session_id", "thread_id")
+_STANDARD: Final = ("ls_temperature", "ls_max_tokens")
 _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "temperature": ("temperature",),
     "top_p": ("top_p",),
@@ -50,25 +51,24 @@ def model_of(metadata: Mapping[str, Any], params: Any) -> str | None:
 
 def conversation_of(metadata: Mapping[str, Any]) -> str | None:
     """Return the conversation that a run is of; None where its metadata does not say, or is hid."""
-    found = (metadata.get(name) for name in _CONVERSATIONS)
-    return next((str(each) for each in found if isinstance(each, str | int)), None)
+    for name in _CONVERSATIONS:
+        found = metadata.get(name)
+        if isinstance(found, str | int):
+            return str(found)
+    return None
 
 
 def ask(call: InferenceInvocation, metadata: Mapping[str, Any], params: Any) -> None:
     """Put on *call* how the model was set."""
     asked = params if isinstance(params, Mapping) else {}
-    given = {
-        **{
-            name[3:]: metadata[name]
-            for name in ("ls_temperature", "ls_max_tokens")
-            if name in metadata
-        },
-        **asked,
-    }
+    given = {**{name[3:]: metadata[name] for name in _STANDARD if name in metadata}, **asked}
     for attribute, names in _NUMBERS.items():
-        value = next((given[name] for name in names if given.get(name) is not None), None)
-        if type(value) in (int, float):
-            setattr(call, attribute, value)
+        for name in names:
+            value = given.get(name)
+            if value is not None:
+                if type(value) in (int, float):
+                    setattr(call, attribute, value)
+                break
     stop = asked.get("stop") or asked.get("stop_sequences")
     if stop:
         call.stop_sequences = [stop] if isinstance(stop, str) else [str(each) for each in stop]
@@ -131,4 +131,7 @@ def usage_of(response: Any) -> Usage:
 def _count(counts: Any, *names: str) -> int | None:
     if not isinstance(counts, Mapping):
         return None
-    return next((counts[name] for name in names if type(counts.get(name)) is int), None)
+    for name in names:
+        if type(counts.get(name)) is int:
+            return int(counts[name])
+    return None

@@ -31,7 +31,6 @@ from .names import (
     ERROR_TYPE,
     PROVIDER,
     REQUEST_MODEL,
-    RESPONSE_MODEL,
     TEXT_COMPLETION,
     TOOL,
     WORKFLOW,
@@ -91,15 +90,14 @@ def _is_agent(run: RunStart, around: str | None) -> bool:
 def begin(library: TelemetryHandler, tracer: Tracer, kind: str, run: RunStart, at: Context) -> Call:
     """Start the span of a run under *at*; nothing is attached to any context."""
     where: dict[str, Any] = {"context": at, "_attach_to_context": False}
-    params = run.payload.get("invocation_params")
-    conversation = models.conversation_of(run.metadata)
     match kind:
         case "chat_model" | "llm":
+            params = run.payload.get("invocation_params")
             call = library.inference(
                 models.provider_of(run.metadata),
                 request_model=models.model_of(run.metadata, params),
                 operation_name=TEXT_COMPLETION if kind == "llm" else None,
-                conversation_id=conversation,
+                conversation_id=models.conversation_of(run.metadata),
                 **where,
             )
             models.ask(call, run.metadata, params)
@@ -118,15 +116,17 @@ def begin(library: TelemetryHandler, tracer: Tracer, kind: str, run: RunStart, a
             retrieval.query_text = run.payload["query"] or None
             return retrieval
         case "embeddings":
-            model = models.model_of(run.metadata, params)
+            model = models.model_of(run.metadata, run.payload.get("invocation_params"))
             return library.embedding(models.provider_of(run.metadata), request_model=model, **where)
         case "agent":
+            conversation = models.conversation_of(run.metadata)
             agent = library.invoke_local_agent(
                 agent_name=run.name, conversation_id=conversation, **where
             )
             _ask(agent, _messages_of(run.payload["inputs"]))
             return agent
         case "workflow":
+            conversation = models.conversation_of(run.metadata)
             workflow = library.workflow(run.name, conversation_id=conversation, **where)
             _ask(workflow, _messages_of(run.payload["inputs"]))
             return workflow
@@ -137,6 +137,8 @@ def describe(call: Call, run: RunEnd) -> None:
     """Put on *call* what the end of its run brings."""
     payload = run.payload
     match call:
+        case Step():  # As most runs are.
+            return
         case InferenceInvocation():
             response = payload.get("response")
             models.answer(call, response)
@@ -156,14 +158,12 @@ def describe(call: Call, run: RunEnd) -> None:
 
 
 def dimensions(call: Call) -> list[tuple[str, Any]]:
-    """Return the attributes of a call's metrics whose values a program chooses."""
+    """Return the attributes of a call's metrics, known at its start, that a program chooses."""
     match call:
+        case Step():  # It has no metrics.
+            return []
         case InferenceInvocation() | EmbeddingInvocation():
-            return [
-                (PROVIDER, call.provider),
-                (REQUEST_MODEL, call.request_model),
-                (RESPONSE_MODEL, call.response_model_name),
-            ]
+            return [(PROVIDER, call.provider), (REQUEST_MODEL, call.request_model)]
         case RetrievalInvocation():
             return [(PROVIDER, call.provider)]
         case ToolInvocation():

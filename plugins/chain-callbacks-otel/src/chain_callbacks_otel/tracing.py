@@ -28,17 +28,15 @@ from chain_callbacks import RunEnd, RunStart
 from . import openinference
 from .bounds import Bounds
 from .current import attached_context, is_inside, marked
-from .names import ERROR_TYPE, RUN_ID, RUN_STATUS, RUN_TYPE, SCOPE, TAGS
+from .names import ERROR_TYPE, RESPONSE_MODEL, RUN_ID, RUN_STATUS, RUN_TYPE, SCOPE, TAGS
 from .operations import Call, begin, describe, dimensions, kind_of
 from .sdk import Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-_CLAIMS: Final = (
-    CLIENT_INFERENCE_CONTEXT_KEY,
-    CLIENT_RETRIEVAL_CONTEXT_KEY,
-    CLIENT_EMBEDDING_CONTEXT_KEY,
+_CLAIMS: Final = frozenset(
+    (CLIENT_INFERENCE_CONTEXT_KEY, CLIENT_RETRIEVAL_CONTEXT_KEY, CLIENT_EMBEDDING_CONTEXT_KEY)
 )
 """By these the library keeps a second instrumentation from reporting a call; not our runs."""
 
@@ -102,7 +100,9 @@ class Tracing:
             call.attributes |= openinference.at_end(
                 spanned.kind, run, has_content=self._library.has_content_on_spans
             )
-        call.metric_attributes |= self._bounds.beyond(dimensions(call))
+        if isinstance(call, InferenceInvocation):
+            answered = (RESPONSE_MODEL, call.response_model_name)
+            call.metric_attributes |= self._bounds.beyond([answered])
         error = run.payload.get("error")
         if run.status == "cancelled" and isinstance(error, BaseException):
             # It is said, and kept apart in the metrics, but is no failure: the API's own spans
@@ -179,6 +179,8 @@ class Ended:
 
 def unclaimed(context: Context) -> Context:
     """Return *context* as one in which a call is reported, whichever call is going on around it."""
+    if _CLAIMS.isdisjoint(context):
+        return context
     for claim in _CLAIMS:
         if context.get(claim) is not None:
             context = api.set_value(claim, None, context)

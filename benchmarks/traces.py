@@ -304,7 +304,7 @@ unless they are told otherwise.
 Calls are counted over all threads, one run, with a span processor that only keeps what ended. Time
 is the processor's, of all threads: the median of 60 runs, above that of the plain run of the same
 round, and of that the median of five rounds. On a busy machine it moves by a third from one
-measurement to the next; the calls hardly move.
+measurement to the next, and at times by more; the calls hardly move.
 
 A run with fewer spans costs less. `genai` makes none for the nodes of a graph, nor for what is
 called in them: which node failed, or called the model, is not to be seen. OpenInference's spans are
@@ -317,6 +317,8 @@ own.
 ## Attributes
 
 Names, in all spans of a kind together; `N` is a place in a list. {lacking}
+What a tool is for stands in the definitions that its model is given; the event of its run does not
+bring it.
 
 {attributes}"""
 

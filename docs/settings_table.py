@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from chain_callbacks.handlers.settings import StructlogSettings
+from chain_callbacks.inspection.show import kind_of
 from chain_callbacks.policies import POLICIES
 from chain_callbacks.resolution.core_settings import CoreSettings
-from chain_callbacks.resolution.showing import kind_of
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
 

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     )
     from .handler import BaseCallbackHandler
     from .handlers.run_state import RunEnd, RunStart, RunStateHandler
+    from .inspection.explain import explain
     from .policies import Local, policy
-    from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
-    from .resolution.scope import attached, current_manager
+    from .resolution.names import requested
+    from .resolution.resolver import attached, check, current_manager, reload, resolve
     from .resolution.settings import HandlerSettings
     from .runnables.tracing import traced
 
@@ -91,18 +92,18 @@ _MODULES = {
     "RunStateHandler": "handlers.run_state",
     "UnknownHandlerError": "errors",
     "aflush": "dispatch.delivery.ending",
-    "attached": "resolution.scope",
-    "check": "resolution.asking",
-    "current_manager": "resolution.scope",
-    "explain": "resolution.asking",
+    "attached": "resolution.resolver",
+    "check": "resolution.resolver",
+    "current_manager": "resolution.resolver",
+    "explain": "inspection.explain",
     "flush": "dispatch.delivery.ending",
     "flush_on_sigterm": "dispatch.delivery.ending",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.factory",
-    "reload": "resolution.asking",
-    "requested": "resolution.asking",
-    "resolve": "resolution.asking",
+    "reload": "resolution.resolver",
+    "requested": "resolution.names",
+    "resolve": "resolution.resolver",
     "stats": "dispatch.delivery.ending",
     "submit": "dispatch.context",
     "to_thread": "dispatch.context",

@@ -22,7 +22,7 @@ from benchmarks import counting
 from chain_callbacks import CallbackManager
 from chain_callbacks.dispatch.context import current
 from chain_callbacks.dispatch.identity import uuid7
-from chain_callbacks.resolution.resolver import _MOST_FOLDS
+from chain_callbacks.resolution.resolver import _MOST_MERGES
 from chain_callbacks.runnables import AIMessageChunk, BaseChatModel, RunnableLambda, base
 
 
@@ -64,7 +64,7 @@ BLOCKS_OF_A_LIVE_RUN: Final = 8
 BLOCKS_KEPT_OF_A_RUN: Final = 16
 BLOCKS_WHERE_NOBODY_HEARS: Final = 6
 # The resolver remembers so many lists of handlers, and keeps them.
-BYTES_LEFT: Final = {"a fresh handler": _MOST_FOLDS * 4_096}
+BYTES_LEFT: Final = {"a fresh handler": _MOST_MERGES * 4_096}
 BYTES_FOR_A_LARGE_INPUT: Final = 8_192
 
 

@@ -17,7 +17,7 @@ from chain_callbacks import (
 )
 from chain_callbacks.dispatch.delivery.portal import portal
 from chain_callbacks.errors import ConfigurationErrors, InvalidPolicyError
-from chain_callbacks.resolution.asking import resolve
+from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.runnables import RunnableLambda
 from chain_callbacks.testing import RecordingHandler
 

@@ -32,7 +32,7 @@ def test_explain_refuses_a_config_that_a_call_refuses(component, config):
 
 def test_explain_takes_a_component_only():
     """A name in the wrong place is told where names go."""
-    with pytest.raises(TypeError, match=r"a str is none\. Pass names .*callbacks=\[\.\.\.\]"):
+    with pytest.raises(TypeError, match=r"not a str\. Pass names .*callbacks=\[\.\.\.\]"):
         explain("a")
 
 

@@ -78,8 +78,8 @@ def test_runs_that_a_handler_starts_are_told_to_nobody(monkeypatch, heard, liste
     with attached("b"):
         RunnableLambda(STEP.invoke, name="outer").invoke(1, {"callbacks": [handler]})
     assert [QUIET] * 4 == handler.seen
-    assert [("outer", "a"), ("outer", "d"), ("outer", "b"),
-            ("step", "a"), ("step", "d"), ("step", "b")] == heard  # fmt: skip
+    assert [("outer", "a"), ("outer", "b"), ("outer", "d"),
+            ("step", "a"), ("step", "b"), ("step", "d")] == heard  # fmt: skip
 
 
 def test_a_manager_passed_to_a_handler_is_quiet_too(heard):

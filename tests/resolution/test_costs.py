@@ -14,12 +14,10 @@ from chain_callbacks.errors import UnknownHandlerError
 from chain_callbacks.resolution import (
     core_settings,
     environment,
-    fold,
     index,
     names,
     operator,
     resolver,
-    root,
     sources,
 )
 from chain_callbacks.runnables import RunnableLambda
@@ -60,15 +58,13 @@ def work(monkeypatch) -> Counter[str]:
         monkeypatch.setattr(module, name, wrapper)
 
     count(index, "scan")
-    for module in (resolver, root):
-        count(module, "fold")
-    for module in (names, root, sources, operator):
+    count(resolver, "merge")
+    for module in (names, sources, operator):
         count(module, "parse_entry")
     count(operator, "_read")
     count(core_settings, "read")
     count(environment, "variables_of")
     count(environment, "unknown_variables")
-    assert fold.fold is not resolver.fold
     return counted
 
 
@@ -221,11 +217,11 @@ def test_nothing_grows(plugin, monkeypatch):
     gc.collect()
     alive = sum(isinstance(each, Listening) for each in gc.get_objects())
     # Of 1600 handlers those are alive that the last lists which are remembered hold.
-    assert 4 * resolver._MOST_FOLDS >= alive
-    assert resolver._MOST_FOLDS >= len(root.root.manager.down.folds)
+    assert 4 * resolver._MOST_MERGES >= alive
+    assert resolver._MOST_MERGES >= len(resolver._root.manager.down.folds)
 
 
-def test_what_was_folded_dies_with_its_base(monkeypatch, names):
+def test_what_was_merged_dies_with_its_base(monkeypatch, names):
     """A changed environment frees what was resolved under the old one."""
     monkeypatch.setenv("CHAIN_CALLBACKS", "a")
     STEP.invoke(1, {"callbacks": [Listening("mortal", [])]})

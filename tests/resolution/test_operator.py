@@ -236,7 +236,7 @@ def test_what_is_required_may_be_denied_to_nobody(heard, monkeypatch):
     monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "d")
     monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", "a")
     STEP.invoke(1, {"callbacks": ["a", "d"]})
-    assert ["d", "a"] == who(heard)
+    assert ["a", "d"] == who(heard)
 
 
 @pytest.mark.parametrize("required", ["audit", "broken"])
@@ -410,7 +410,7 @@ def test_the_file_may_say_all_that_the_environment_may(config_file, monkeypatch,
     """Require, allow, deny, strict and disabled; a variable beats each of them alone."""
     config_file('require = ["d"]\nallow = ["a", "b"]\ndeny = ["b"]\nstrict = true\n')
     STEP.invoke(1, {"callbacks": ["a"]})
-    assert ["d", "a"] == who(heard)
+    assert ["a", "d"] == who(heard)
     with pytest.raises(ConfigurationErrors):
         STEP.invoke(1, {"callbacks": ["b"]})
     monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "a")

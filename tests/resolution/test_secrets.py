@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from chain_callbacks import HandlerSettings, check, explain, register, resolve
 from chain_callbacks.errors import ChainCallbacksError, ConfigurationErrors
-from chain_callbacks.resolution import diagnosis
+from chain_callbacks.inspection import doctor
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER, Listening
@@ -246,7 +246,7 @@ def test_no_value_is_told(provider, way, monkeypatch, tmp_path):
     resolution = explain()
     assert_silent([str(resolution), json.dumps(resolution.as_data()), repr(resolution)])
     assert_silent(text for error in resolution.problems for text in told_of(error))
-    assert_silent([repr(diagnosis.diagnose())])
+    assert_silent([repr(doctor.diagnose())])
 
 
 def strictly(monkeypatch: pytest.MonkeyPatch) -> None:

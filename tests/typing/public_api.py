@@ -41,7 +41,7 @@ from chain_callbacks import (
     to_thread,
     traced,
 )
-from chain_callbacks.resolution.asking import Resolution
+from chain_callbacks.resolution.resolver import Resolution
 from chain_callbacks.runnables import (
     AIMessage,
     BaseRetriever,

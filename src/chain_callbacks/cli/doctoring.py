@@ -26,7 +26,7 @@ from dataclasses import asdict
 from typing import Final
 
 from ..hosts.activation import findings as host_findings
-from ..resolution.diagnosis import Finding, diagnose, worst
+from ..inspection.doctor import Finding, diagnose, worst
 from ..text import aligned, one_line
 from .output import bold, dim, say, say_data
 

@@ -26,11 +26,11 @@ from typing import Final, NamedTuple
 from ..errors import ChainCallbacksError
 from ..resolution.environment import NAMES
 from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
-from ..resolution.fold import chosen
 from ..resolution.index import Candidate, index
+from ..resolution.merge import chosen
 from ..resolution.names import DEFAULT_INSTANCE, Ref, handler_name
 from ..resolution.operator import Operator, operator
-from ..resolution.root import environment_items
+from ..resolution.resolver import configured_items
 from ..text import aligned
 from .output import say, say_data
 
@@ -82,7 +82,7 @@ def _enabled(word: Operator) -> frozenset[Key]:
     What cannot be used is passed over, as a run does it; ``explain`` says why. What a policy
     plugin changes is not known here: asking one imports it.
     """
-    return frozenset() if word.is_disabled else chosen(environment_items()[0])
+    return frozenset() if word.is_disabled else chosen(configured_items())
 
 
 def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:

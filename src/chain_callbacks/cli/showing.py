@@ -24,7 +24,7 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import asdict
 
-from ..resolution.showing import Setting, Shown, show
+from ..inspection.show import Setting, Shown, show
 from ..text import aligned, one_line
 from .output import bold, say, say_data
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..errors import ChainCallbacksError
+from ..inspection.doctor import Finding
 from ..resolution import plugins
-from ..resolution.diagnosis import Finding
 from ..resolution.index import HOSTS, Candidate, index
 from ..resolution.names import normalised
 from .imports import after_import

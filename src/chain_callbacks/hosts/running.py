@@ -11,8 +11,7 @@ from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import PastRun, Run, interruptions
 from ..events import KINDS, RunType
-from ..resolution.resolver import enter, enter_at
-from ..resolution.root import root_manager
+from ..resolution.resolver import enter, enter_at, root_manager
 from ..resolution.sources import Attachments
 
 T = TypeVar("T")

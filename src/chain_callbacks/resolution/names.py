@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-from ..errors import InvalidNameError
+from ..errors import HandlerDeniedError, InvalidNameError
 
 DEFAULT_INSTANCE: Final = "default"
 PREFIX: Final = "chain-callbacks-"
@@ -132,3 +132,35 @@ def parse_list(text: str, *, source: str) -> tuple[Entry, ...]:
 def format_list(entries: Iterable[Entry]) -> str:
     """Return the text that ``parse_list`` turns into *entries* again."""
     return ",".join(map(str, entries))
+
+
+_LONGEST_SHOWN: Final = 60
+
+
+def requested(text: str | None, *, allow: Iterable[str]) -> list[str]:
+    """Return the handler names in a text from outside, such as a request's; nothing but names.
+
+    Args:
+        text: Names, separated by commas; None is none.
+        allow: The only ones that may be in it.
+
+    Raises:
+        HandlerDeniedError: It holds anything else: another name, ``none``, a removal, an instance.
+        InvalidNameError: *allow* holds anything but names.
+    """
+    given = [allow] if isinstance(allow, str) else allow
+    allowed = {parse_plain_name(each, source="requested(allow=...)") for each in given}
+    names: list[str] = []
+    for part in filter(None, map(str.strip, (text or "").split(","))):
+        try:
+            name = parse_plain_name(part, source="a request")
+        except InvalidNameError:
+            name = None
+        if name not in allowed:
+            break
+        names.append(name)
+    else:
+        return list(dict.fromkeys(names))
+    # Outside of the `except`, and cut: it is somebody else's text, and goes into logs.
+    rule = f"requested(allow={tuple(sorted(allowed))!r})"
+    raise HandlerDeniedError(name=part[:_LONGEST_SHOWN], source="a request", rule=rule)

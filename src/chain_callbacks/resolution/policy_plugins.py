@@ -15,7 +15,7 @@ from . import plugins
 from .index import Candidate, index
 from .names import Entry, Ref, parse_entry
 from .operator import operator
-from .sources import Item, items_of
+from .sources import Attachments, Item
 
 HOOK: Final = "chain_callbacks_resolved"
 
@@ -43,14 +43,14 @@ class Proposal:
 
     def add(self, handler: object) -> None:
         """Have *handler*, a name or an object, listen here and below; once, if it does already."""
-        for item in items_of([handler], self._source):
+        for item in Attachments([handler], self._source).items:
             self._changes.append(Change(self._plugin, item))
 
     def remove(self, name: str) -> None:
         """Have the named handler not listen, here and below."""
         entry = parse_entry(name, source=self._source)
         removal = Entry("remove", entry.ref, f"-{entry.ref}")
-        self._changes.append(Change(self._plugin, Item(removal, self._source)))
+        self._changes.append(Change(self._plugin, Item(removal, removal.text, self._source)))
 
     def move_to_end(self, name: str) -> None:
         """Have the named handler told after all others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +14,7 @@ class Provenance:
     version: str | None = None
     location: str | None = None
     value: str | None = None
+
+
+UNKNOWN: Final = Provenance()
+"""The provenance of a handler that no distribution offers."""

@@ -1,34 +1,147 @@
-"""The one boundary that resolves: from the context, a constructor and a call to one manager."""
+"""The resolver: from the environment, the scope, a constructor and a call to one manager.
+
+Outside of a run the environment's handlers are merged first, inside one what the run hands down is
+the base. ``enter`` is asked for every call and answers from caches where it can; ``explain``,
+``resolve`` and ``check`` show what the same merge wrote down.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ..dispatch.around import manager_of
+from ..dispatch.around import manager_around, manager_of
 from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
-from ..dispatch.manager import CallbackManager, Limits
+from ..dispatch.manager import NOBODY, CallbackManager, Limits
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.runs import Run
-from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
+from ..errors import (
+    BrokenPluginError,
+    ChainCallbacksError,
+    ConfigurationErrors,
+    InvalidPolicyError,
+    SettingsError,
+    did_you_mean,
+)
 from ..policies import Local, WithPolicy
-from . import converting  # noqa: F401  It tells dispatch where conversions are found.
-from .fold import Folded, fold
+from . import (
+    converting,  # noqa: F401  It tells dispatch where conversions are found.
+    factory,
+)
+from . import environment as env
+from .merge import Merged, Origin, Problem, merge
 from .operator import operator
-from .root import root, root_manager, warn
-from .slots import Origin
-from .sources import RUNTIME, Attachments, Layered, items_of, key_of, refuse
+from .record import Row, describe, table
+from .sources import RUNTIME, Attachments, Item, Layered, item_of, key_of, refuse
 
-_MOST_FOLDS: Final = 64
-"""How many lists are remembered for each base; a fresh handler a request fills it with garbage."""
+log = logging.getLogger("chain_callbacks")
+
+_MOST_MERGES: Final = 64
+"""How many lists each base remembers; a fresh handler for every request fills it with garbage."""
+
+
+# The environment.
+
+
+class _Root:
+    """What the environment named when it was last read."""
+
+    __slots__ = ("changes", "is_disabled", "is_empty", "items", "manager", "seen")
+
+    def __init__(self) -> None:
+        self.seen: tuple[Any, ...] | None = None
+        self.changes = 0
+        self.manager = NOBODY
+        self.items: tuple[Item, ...] = ()
+        self.is_disabled = False
+        self.is_empty = False
+
+
+_root: Final = _Root()
+
+
+def root_manager() -> CallbackManager:
+    """Return the manager of a call outside of any run; read anew when the environment changed.
+
+    Raises:
+        ChainCallbacksError: The configuration is wrong in a way with which nothing may run.
+    """
+    if _root.is_empty and _root.changes == factory.changes.count and env.is_empty():
+        return _root.manager
+    seen = tuple(env.values())
+    if _root.seen != seen or _root.changes != factory.changes.count:
+        changes = factory.changes.count
+        is_disabled = operator().is_disabled
+        items = () if is_disabled else configured_items()
+        # A base of its own for each state of the environment: what is merged onto it dies with it.
+        base = Routes()
+        merged = Merged(base, base) if is_disabled else merge((), items, known=base)
+        _raise_or_warn(merged.problems)
+        for sentence in misspelt_variables():
+            log.warning("%s", sentence)
+        _root.manager = CallbackManager.of(merged.own, merged.inherited)
+        _root.items, _root.is_disabled = items, is_disabled
+        _root.seen, _root.changes = seen, changes
+        _root.is_empty = not any(seen)
+    return _root.manager
+
+
+def configured_items() -> tuple[Item, ...]:
+    """Return what the environment, or its file, names."""
+    return tuple(
+        item_of(text, source, position, is_configured=True)
+        for position, (text, source) in enumerate(operator().names, start=1)
+        if text.strip()
+    )
+
+
+def misspelt_variables() -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like one of the framework's and is none."""
+    return tuple(
+        f"{variable} is no setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
+        for variable in env.unknown_variables()
+    )
+
+
+class _Warned:
+    """The problems that were logged since something last changed: a name, and what is wrong."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.problems: set[tuple[str, str]] = set()
+
+
+_warned: Final = _Warned()
+
+
+def _raise_or_warn(problems: Sequence[Problem]) -> None:
+    """Raise what a call may not go on with; warn once of every other problem."""
+    if problems and operator().is_strict:
+        raise ConfigurationErrors([each.error for each in problems])
+    for each in sorted(problems, key=lambda each: not each.is_fatal):
+        is_asked_for = not (each.is_configured or isinstance(each.error, BrokenPluginError))
+        if each.is_fatal or is_asked_for:
+            raise each.error
+    if _warned.changes != factory.changes.count:
+        _warned.changes, _warned.problems = factory.changes.count, set()
+    for error, *_ in problems:
+        what = (getattr(error, "name", ""), getattr(error, "reason", str(error)))
+        if what not in _warned.problems:
+            _warned.problems.add(what)
+            log.warning("%s\nThe run goes on without it.", error)
+
+
+# A call.
 
 
 def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> CallbackManager | None:
-    """Return the manager for one call; None where nobody listens and nothing is to be handed down.
+    """Return the manager for one call; None where nobody listens and nothing is handed down.
 
-    *own* is what the constructor attached, *config* the call's, already checked. A manager that is
-    silent says that the context changes, for nested calls, though no run is made.
+    *own* is what the constructor attached, *config* the call's, already checked. A silent manager
+    says that the context changes, for nested calls, though no run is made.
 
     Raises:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
@@ -42,7 +155,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
         is_alone = len(config) == 1 and runtime is not None
         is_plain = is_plain and (is_alone or not _adds(config))
     if is_plain and runtime is None:
-        # The way of a call that adds nothing: nothing is made but what a run was asked for once.
+        # A call that adds nothing: nothing is made but what a run made once.
         if scope is None:
             manager = root_manager()
         elif isinstance(scope, Run):
@@ -53,13 +166,13 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
             return _enter(scope, None, None, config)
         return None if manager.is_silent else manager
     if is_plain and scope is None and runtime.__class__ is list:
-        # The way of a root call that names handlers: one look-up once the list was resolved.
+        # A root call that names handlers: one look-up once the list was resolved.
         found = root_manager().down.folds.get(((), key_of(runtime)))
         if found is not None and found.manager is not None:
             known: CallbackManager = found.manager
             return None if known.is_silent else known
     elif is_plain and isinstance(runtime, CallbackManager) and runtime.parent is not None:
-        # The way of a step of a sequence: the run around says it all.
+        # A step of a sequence: the run around says it all.
         return None if scope.__class__ is Quiet or runtime.is_silent else runtime
     return _enter(scope, own, runtime, config)
 
@@ -79,49 +192,64 @@ def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
 def _enter(
     scope: Any, own: Attachments | None, runtime: Any, config: Mapping[str, Any] | None
 ) -> CallbackManager | None:
-    scope, attached, runtime, bound = unwrapped(scope, runtime)
-    if isinstance(scope, Quiet):
+    call = _Call.of(scope, own, runtime)
+    if call is None:
         return None
-    manager, runtime = given_manager(runtime)
-    if manager is not None:
-        # A run's manager is the base and the parent; neither scope nor environment are asked.
-        attached = []
-    elif scope is None:
-        manager = root_manager()
-        if root.is_disabled:
-            return None
-    else:
-        manager = manager_of(scope) or root_manager()
-    base = manager
-    layers = [each for each in (*attached, own, *bound) if each is not None]
-    if layers or runtime is not None:
-        manager = _folded(base, layers, runtime)
+    base = root_manager() if call.base is None else call.base
+    if call.base is None and _root.is_disabled:
+        return None
+    manager = _merged(base, call) if call.layers or call.runtime is not None else base
     if config:
         manager = _configured(manager, config)
-    return None if manager.is_silent and manager is base else manager
+    # What was attached and taken out again must not come back in nested calls.
+    is_unchanged = manager is base and not call.is_attached
+    return None if manager.is_silent and is_unchanged else manager
 
 
-def unwrapped(scope: Any, runtime: Any) -> tuple[Any, list[Attachments], Any, list[Attachments]]:
-    """Return the scope and what was attached in it, the call's callbacks and what is bound."""
-    bound: list[Attachments] = []
-    while isinstance(runtime, Layered):
-        bound.append(runtime.bound)
-        runtime = runtime.runtime
-    attached: list[Attachments] = []
-    while isinstance(scope, Attached):
-        attached.insert(0, scope.entries)
-        scope = scope.around
-    return scope, attached, runtime, bound
+class _Call(NamedTuple):
+    """What a call is resolved from.
 
+    *base* is what its parent hands down, None where that is the environment.
+    """
 
-def given_manager(runtime: Any) -> tuple[CallbackManager | None, Any]:
-    """Return the manager of a run that *runtime* is or begins with, and what is left of it."""
-    is_list = isinstance(runtime, list | tuple)
-    first = runtime[0] if is_list and runtime else runtime
-    if isinstance(first, CallbackManager) and first.parent is not None:
-        rest = tuple(runtime[1:]) if is_list else None
-        return first, rest or None
-    return None, runtime
+    base: CallbackManager | None
+    layers: tuple[Attachments, ...]
+    runtime: Any
+    is_attached: bool
+
+    @classmethod
+    def of(cls, scope: Any, own: Attachments | None, runtime: Any) -> _Call | None:
+        """Return it; None where a handler runs, whose runs nobody is told of."""
+        bound: list[Attachments] = []
+        while isinstance(runtime, Layered):
+            bound.append(runtime.bound)
+            runtime = runtime.runtime
+        attached: list[Attachments] = []
+        while isinstance(scope, Attached):
+            attached.insert(0, scope.entries)
+            scope = scope.around
+        if isinstance(scope, Quiet):
+            return None
+        base = manager_of(scope)
+        is_list = isinstance(runtime, list | tuple)
+        first = runtime[0] if is_list and runtime else runtime
+        if isinstance(first, CallbackManager) and first.parent is not None:
+            # A run's manager is the base and the parent; scope and environment are not asked.
+            base, attached = first, []
+            runtime = tuple(runtime[1:]) or None if is_list else None
+        layers = tuple(each for each in (*attached, own, *bound) if each is not None)
+        return cls(base, layers, runtime, bool(attached))
+
+    def merge(self, like: Routes, *, is_checked: bool = True) -> Merged:
+        """Return everything merged: onto what the parent hands down, or from the environment on.
+
+        *is_checked* raises at once for what is no handler and no name.
+        """
+        runtime = Attachments(self.runtime, RUNTIME, is_checked=is_checked)
+        items = [item for layer in (*self.layers, runtime) for item in layer.items]
+        if self.base is None:
+            return merge((), (*configured_items(), *items), known=like)
+        return merge(self.base.down.listeners, items, known=like)
 
 
 def _adds(config: Mapping[str, Any]) -> bool:
@@ -130,11 +258,11 @@ def _adds(config: Mapping[str, Any]) -> bool:
     return bool(get("tags") or get("metadata") or get("max_concurrency") or get("recursion_limit"))
 
 
-def over(base: CallbackManager, folded: Folded) -> CallbackManager:
-    """Return *base* with who listens by a fold, and all else of its own."""
-    if folded.here is base.here and folded.down is base.down:
+def _over(base: CallbackManager, merged: Merged) -> CallbackManager:
+    """Return *base* with the listeners of a merge, and everything else of its own."""
+    if merged.own is base.here and merged.inherited is base.down:
         return base
-    return base.replaced(here=folded.here, down=folded.down)
+    return base.replaced(here=merged.own, down=merged.inherited)
 
 
 def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackManager:
@@ -154,42 +282,51 @@ def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackMan
 
 
 class _Known(NamedTuple):
-    """A fold that was made, and for a root the manager that came of it.
+    """A merge that was made, and for a root call the manager that came of it.
 
     *kept* keeps alive the objects by whose identity it is cached.
     """
 
-    folded: Folded
+    merged: Merged
     manager: CallbackManager | None
     kept: Any
 
 
-def _folded(manager: CallbackManager, layers: list[Attachments], runtime: Any) -> CallbackManager:
-    """Return *manager* with the layers and the call's own folded in, from the base's cache."""
-    base = manager.down
-    kept = tuple(runtime) if isinstance(runtime, list) else runtime
-    key = (tuple(map(id, layers)), None if kept is None else key_of(kept))
-    known: _Known | None = base.folds.get(key)
+def _merged(base: CallbackManager, call: _Call) -> CallbackManager:
+    """Return *base* with what a call adds, from the cache of the base."""
+    runtime = tuple(call.runtime) if isinstance(call.runtime, list) else call.runtime
+    key = (tuple(map(id, call.layers)), None if runtime is None else key_of(runtime))
+    known: _Known | None = base.down.folds.get(key)
     if known is None:
-        folded = _fold(base, layers, kept)
-        is_root = manager is root.manager
-        known = _Known(folded, over(manager, folded) if is_root else None, (layers, kept))
-        if len(base.folds) >= _MOST_FOLDS:
-            base.folds.clear()
-        base.folds[key] = known
-    if known.manager is not None and manager is root.manager:
+        call = call._replace(runtime=runtime)
+        merged = _appended(base.down, call)
+        if merged is None:
+            merged = call.merge(base.down)
+            _raise_or_warn(merged.problems)
+        is_root = base is _root.manager
+        known = _Known(merged, _over(base, merged) if is_root else None, (call.layers, runtime))
+        if len(base.down.folds) >= _MOST_MERGES:
+            base.down.folds.clear()
+        base.down.folds[key] = known
+    if known.manager is not None and base is _root.manager:
         return known.manager
-    return over(manager, known.folded)
+    return _over(base, known.merged)
 
 
-def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:
-    """Return *base* with handler objects at its end; None where it takes a fold to know.
+_NO_OBJECTS: Final = (str, CallbackManager, Local, WithPolicy)
 
-    A fresh handler for every request is an ordinary pattern, and this a tenth of what a fold takes.
+
+def _appended(base: Routes, call: _Call) -> Merged | None:
+    """Return *base* with the call's handler objects at its end; None where it takes a merge.
+
+    A fresh handler for every request is an ordinary pattern, and this a tenth of a merge.
     """
+    handlers = call.runtime
     word = operator()
-    known = {id(each.handler) for each in base.listeners}
-    if word.require or word.plugins or len({*map(id, handlers)} - known) < len(handlers):
+    if call.layers or not isinstance(handlers, tuple) or word.require or word.plugins:
+        return None
+    ids = {*map(id, handlers)}
+    if len(ids) < len(handlers) or any(id(each.handler) in ids for each in base.listeners):
         return None
     listeners = list(base.listeners)
     for position, handler in enumerate(handlers):
@@ -198,30 +335,135 @@ def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:
         source = f"{RUNTIME}[{position}]"
         refuse(handler, source)
         origin = Origin(type(handler).__qualname__, source)
-        listeners.append(Listener(id(handler), handler, source=origin))
+        with contextlib.suppress(InvalidPolicyError):  # A merge says why.
+            listeners.append(Listener(id(handler), handler, source=origin))
+    if len(listeners) < len(base.listeners) + len(handlers):
+        return None
     routes = Routes(listeners)
-    return Folded(routes, routes, (), ())
+    return Merged(routes, routes)
 
 
-_NO_OBJECTS: Final = (str, CallbackManager, Local, WithPolicy)
+# Scopes.
 
 
-def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
-    if kept and not layers and isinstance(kept, tuple):
-        with contextlib.suppress(InvalidPolicyError):  # The fold says it in its own way.
-            appended = _appended(base, kept)
-            if appended is not None:
-                return appended
-    items = [item for layer in layers for item in layer.items]
-    items.extend(items_of(kept, RUNTIME))
-    folded = fold(base, items)
-    if folded.problems and operator().is_strict:
-        raise ConfigurationErrors(folded.problems)
-    if folded.fatal is not None:
-        raise folded.fatal
-    for problem in folded.problems:
-        if not isinstance(problem, BrokenPluginError):
-            raise problem
-    for problem in folded.problems:
-        warn(problem)
-    return folded
+def current_manager() -> CallbackManager:
+    """Return the manager of the code that calls: for what is started by hand, and other threads.
+
+    Inside a run its child manager, with what was attached since; outside of one, that of the
+    environment. Pass it on as ``config={"callbacks": current_manager()}``.
+    """
+    return enter(None, None) or manager_around()
+
+
+class attached:  # noqa: N801  It is used as a function.
+    """Attach handlers, by name or object, to all runs that start in a ``with`` block.
+
+    They come after those of the environment, or after what is inherited inside a run. Names and
+    objects are checked on entering.
+
+    Raises:
+        ChainCallbacksError: One of them cannot be used.
+    """
+
+    def __init__(self, *callbacks: Any) -> None:
+        self._attachments = Attachments(callbacks, "attached()")
+
+    def __enter__(self) -> None:
+        scope = Attached(here(), self._attachments, current.get())
+        token = current.set(scope)
+        try:
+            enter(None, None)
+        except BaseException:
+            current.reset(token)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        # No token is kept: one object may be entered by many threads and tasks at once.
+        scope = current.get()
+        if isinstance(scope, Attached) and scope.entries is self._attachments:
+            current.set(scope.before)
+
+
+# The record.
+
+
+@dataclass(frozen=True, eq=False)
+class Resolution:
+    """Who listens, and how that came about; print it.
+
+    Attributes:
+        manager: Starts runs that these handlers are told of.
+        rows: One for each entry that was kept, dropped, removed or wrong.
+        problems: The errors that were met, as values.
+    """
+
+    manager: CallbackManager
+    rows: tuple[Row, ...] = ()
+    problems: tuple[ChainCallbacksError, ...] = ()
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """Return the rows as plain data, ready for JSON."""
+        return describe(self.rows)
+
+    def __str__(self) -> str:
+        return table(self.rows)
+
+
+def recorded(own: Attachments | None, runtime: Any) -> tuple[CallbackManager, Merged]:
+    """Return the base of a call that starts here, and the merge that it would make."""
+    call = _Call.of(here(), own, runtime)
+    if call is None or (call.base is None and operator().is_disabled):
+        return NOBODY, Merged()
+    base = call.base or NOBODY
+    return base, call.merge(base.down, is_checked=False)
+
+
+def as_resolution(base: CallbackManager, merged: Merged) -> Resolution:
+    """Return what a merge wrote down, with a manager that has its listeners."""
+    errors = tuple(each.error for each in merged.problems)
+    return Resolution(_over(base, merged), merged.rows, errors)
+
+
+def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
+    """Return who a run that starts here with *callbacks* tells, and a manager to start it.
+
+    Its ``problems`` are those that a call goes on without: of the environment, and what is broken.
+
+    Args:
+        callbacks: A name, a handler, a manager, or a list of them; as ``config["callbacks"]``.
+        constructor: The same, as a component's constructor takes it.
+
+    Raises:
+        ChainCallbacksError: One of them cannot be used, or the configuration is wrong.
+    """
+    own = None if constructor is None else Attachments(constructor, "constructor")
+    base, merged = recorded(own, callbacks)
+    _raise_or_warn(merged.problems)
+    return as_resolution(base, merged)
+
+
+def check() -> None:
+    """Raise everything that is wrong with the configuration, all at once; for a service's start.
+
+    The names of the environment and of the file are resolved, and their handlers made.
+
+    Raises:
+        ConfigurationErrors: A group with one error for each thing that is wrong.
+        SettingsError: The framework's own settings cannot be read.
+    """
+    if operator().is_disabled:
+        return
+    problems = [each.error for each in merge((), configured_items()).problems]
+    sentences = misspelt_variables()
+    if sentences:
+        problems.append(SettingsError(problems=sentences))
+    if problems:
+        raise ConfigurationErrors(problems)
+
+
+def reload() -> None:
+    """Close the named handlers and read everything anew: environment, file, what is installed.
+
+    Runs that go on keep the handlers they have, which are closed now; runs that start get new ones.
+    """
+    factory.reset()

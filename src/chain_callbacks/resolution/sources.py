@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ..dispatch.manager import CallbackManager
 from ..dispatch.routes import Listener
 from ..dispatch.runs import AsyncRun, Run
-from ..errors import NotAHandlerError
+from ..errors import ChainCallbacksError, InvalidNameError, NotAHandlerError
 from ..policies import UNSTATED, Local, Policy, WithPolicy
 from .making import why_no_handler
-from .names import Entry, parse_entry, parse_list
+from .names import Entry, parse_entry
 
 
 class Item(NamedTuple):
-    """One thing that was passed: an entry of text, a handler object, or a manager's listener."""
+    """One thing that was passed: an entry of text, a handler object, or a manager's listener.
 
-    content: Entry | Listener | object
+    *content* is the error for what is none of these. *is_configured* says that it comes from the
+    environment or its file, and not from code.
+    """
+
+    content: Entry | Listener | ChainCallbacksError | object
+    text: str
     source: str
     policy: Policy = UNSTATED
     is_local: bool = False
+    is_configured: bool = False
 
 
 class Attachments:
     """The callbacks of a constructor, or of ``with_config``: fixed, and the key of a cache.
 
-    Objects are checked here, before anything runs; what a name means is asked at the first run,
-    for the plugin may be installed by then.
+    Objects are checked here, before anything runs; a name is looked up at the first run, since its
+    plugin may be installed by then.
 
     Raises:
         NotAHandlerError: One of them is no handler.
         InvalidNameError: A text is no name.
     """
 
-    __slots__ = ("callbacks", "items", "source")
+    __slots__ = ("items", "source")
 
-    def __init__(self, callbacks: Any, source: str) -> None:
-        # A copy: what the caller does to its list later is nothing to us.
-        self.callbacks = tuple(callbacks) if isinstance(callbacks, list | tuple) else callbacks
+    def __init__(self, callbacks: Any, source: str, *, is_checked: bool = True) -> None:
+        # Read now: changing the list later changes nothing here.
+        self.items = tuple(items_of(callbacks, source))
         self.source = source
-        self.items = tuple(items_of(self.callbacks, source))
+        for item in self.items if is_checked else ():
+            if isinstance(item.content, ChainCallbacksError):
+                raise item.content
 
 
 class Layered(NamedTuple):
@@ -50,18 +58,14 @@ class Layered(NamedTuple):
     runtime: Any
 
 
-def items_of(callbacks: Any, source: str) -> Iterable[Item]:
-    """Give the items of *callbacks*: None, a name, a handler, a manager, or a list of them.
-
-    Raises:
-        NotAHandlerError: One of them is none of these; it says which.
-        InvalidNameError: A text is no name.
-    """
+def items_of(callbacks: Any, source: str) -> Iterator[Item]:
+    """Yield the items of *callbacks*: None, a name, a handler, a manager, or a list of them."""
     if callbacks is None:
         return
     if isinstance(callbacks, str):
-        for entry in parse_list(callbacks, source=source):
-            yield Item(entry, source)
+        for position, part in enumerate(callbacks.split(","), start=1):
+            if part.strip():
+                yield item_of(part, source, position)
     elif isinstance(callbacks, list | tuple):
         for position, value in enumerate(callbacks):
             yield from _items(value, f"{source}[{position}]", position + 1)
@@ -69,7 +73,16 @@ def items_of(callbacks: Any, source: str) -> Iterable[Item]:
         yield from _items(callbacks, source, 1)
 
 
-def _items(value: Any, source: str, position: int) -> Iterable[Item]:
+def item_of(text: str, source: str, position: int, **more: Any) -> Item:
+    """Return the item of one entry of text."""
+    try:
+        entry = parse_entry(text, source=source, position=position)
+    except InvalidNameError as error:
+        return Item(error, text, source, **more)
+    return Item(entry, entry.text, source, **more)
+
+
+def _items(value: Any, source: str, position: int) -> Iterator[Item]:
     policy, is_local = UNSTATED, False
     while isinstance(value, Local | WithPolicy):
         if isinstance(value, WithPolicy):
@@ -79,15 +92,19 @@ def _items(value: Any, source: str, position: int) -> Iterable[Item]:
             is_local = True
         value = value.handler
     if isinstance(value, str):
-        entry = parse_entry(value, source=source, position=position)
-        yield Item(entry, source, policy, is_local)
+        yield item_of(value, source, position, policy=policy, is_local=is_local)
     elif isinstance(value, CallbackManager):
         for listener in value.here.listeners:
-            stated = listener.policy.replaced(policy)
-            yield Item(listener, source, stated, is_local)
+            text = type(listener.handler).__qualname__
+            yield Item(listener, text, source, listener.policy.replaced(policy), is_local)
     else:
-        refuse(value, source)
-        yield Item(value, source, policy, is_local)
+        text = type(value).__qualname__
+        try:
+            refuse(value, source)
+        except NotAHandlerError as error:
+            yield Item(error, text, source)
+        else:
+            yield Item(value, text, source, policy, is_local)
 
 
 def refuse(value: Any, source: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from ...clients import hooks
-from ...resolution.scope import attached
+from ...resolution.resolver import attached
 from ...runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
 from ..recorder import RecordingHandler
 from ..servers import Reply, ScriptedServer

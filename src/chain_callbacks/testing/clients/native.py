@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from ...clients import ClientChatModel, MissingKeyError, NoAnswerError
-from ...resolution.scope import attached
+from ...resolution.resolver import attached
 from ...runnables import (
     AIMessage,
     HumanMessage,

@@ -11,13 +11,13 @@ from ..dispatch.sinks import events_of
 from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner
-from . import environment as env
-from . import factory
-from .given import Given, model_of
-from .names import DEFAULT_INSTANCE, parse_name
-from .operator import operator
-from .plugins import describe
-from .provenance import Provenance
+from ..resolution import environment as env
+from ..resolution import factory
+from ..resolution.given import Given, model_of
+from ..resolution.names import DEFAULT_INSTANCE, parse_name
+from ..resolution.operator import operator
+from ..resolution.plugins import describe
+from ..resolution.provenance import Provenance
 
 _ASKING: Final = "chain-callbacks show"
 MASK: Final = "********"

@@ -24,13 +24,13 @@ from ..errors import (
     UnknownInstanceError,
     did_you_mean,
 )
-from . import environment as env
-from . import factory, plugins
-from .asking import explain
-from .index import FIRST_PARTY, Candidate, index
-from .names import Entry, Ref, handler_name, parse_entry
-from .operator import operator
-from .root import misspelt_variables
+from ..resolution import environment as env
+from ..resolution import factory, plugins
+from ..resolution.index import FIRST_PARTY, Candidate, index
+from ..resolution.names import Entry, Ref, handler_name, parse_entry
+from ..resolution.operator import operator
+from ..resolution.resolver import misspelt_variables
+from .explain import explain
 
 FindingStatus = Literal["ok", "note", "warning", "problem"]
 

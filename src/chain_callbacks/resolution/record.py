@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ..dispatch.delivery.counters import Counters
+from ..dispatch.routes import Listener
+from ..dispatch.sinks import events_of
 from ..policies import UNSTATED, Manner, Policy
 from ..text import aligned, one_line
-from .provenance import Provenance
+from .provenance import UNKNOWN, Provenance
 
 RowStatus = Literal[
     "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused", "denied"
@@ -22,10 +24,10 @@ _INDENT: Final = "    "
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One entry: its text, where it stands, what became of it and why.
+    """One entry: its text, where it was written, what became of it and why.
 
-    *policy* is what code states for it, *operator* what the operator's settings do, and *manner*
-    how it is told after both and the handler's own defaults.
+    *policy* is what code states for it; *listener* is what it led to, None for one that is not
+    listened to.
     """
 
     text: str
@@ -33,13 +35,30 @@ class Row:
     status: RowStatus
     key: str = ""
     policy: Policy = UNSTATED
-    operator: Policy = UNSTATED
-    manner: Manner | None = None
-    provenance: Provenance = field(default_factory=Provenance)
-    events: tuple[str, ...] = ()
+    provenance: Provenance = UNKNOWN
     reason: str = ""
     merged_into: Row | None = None
-    counters: Counters | None = None
+    listener: Listener | None = None
+
+    @property
+    def operator(self) -> Policy:
+        """What the operator's settings state for it."""
+        return self.listener.operator if self.listener else UNSTATED
+
+    @property
+    def manner(self) -> Manner | None:
+        """How it is listened to after all policies and the handler's own defaults."""
+        return self.listener.manner if self.listener else None
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The events that it implements; empty where it is not listened to."""
+        return events_of(self.listener.handler) if self.listener else ()
+
+    @property
+    def counters(self) -> Counters | None:
+        """How often its handler was called, failed, or missed something."""
+        return self.listener.counters if self.listener else None
 
 
 def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:

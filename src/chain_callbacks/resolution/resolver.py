@@ -7,7 +7,6 @@ the base. ``enter`` is asked for every call and answers from caches where it can
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -231,13 +230,15 @@ class _Call(NamedTuple):
         if isinstance(scope, Quiet):
             return None
         base = manager_of(scope)
-        is_list = isinstance(runtime, list | tuple)
-        first = runtime[0] if is_list and runtime else runtime
-        if isinstance(first, CallbackManager) and first.parent is not None:
+        # A copy: the caller may go on changing its list.
+        given = tuple(runtime) if isinstance(runtime, list | tuple) else (runtime,)
+        if given and isinstance(given[0], CallbackManager) and given[0].parent is not None:
             # A run's manager is the base and the parent; scope and environment are not asked.
-            base, attached = first, []
-            runtime = tuple(runtime[1:]) or None if is_list else None
-        layers = tuple(each for each in (*attached, own, *bound) if each is not None)
+            base, attached = given[0], []
+            runtime = given[1:] or None
+        elif isinstance(runtime, list):
+            runtime = given
+        layers = (*attached, *bound) if own is None else (*attached, own, *bound)
         return cls(base, layers, runtime, bool(attached))
 
     def merge(self, like: Routes, *, is_checked: bool = True) -> Merged:
@@ -294,11 +295,10 @@ class _Known(NamedTuple):
 
 def _merged(base: CallbackManager, call: _Call) -> CallbackManager:
     """Return *base* with what a call adds, from the cache of the base."""
-    runtime = tuple(call.runtime) if isinstance(call.runtime, list) else call.runtime
+    runtime = call.runtime
     key = (tuple(map(id, call.layers)), None if runtime is None else key_of(runtime))
     known: _Known | None = base.down.folds.get(key)
     if known is None:
-        call = call._replace(runtime=runtime)
         merged = _appended(base.down, call)
         if merged is None:
             merged = call.merge(base.down)
@@ -325,8 +325,8 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
     word = operator()
     if call.layers or not isinstance(handlers, tuple) or word.require or word.plugins:
         return None
-    ids = {*map(id, handlers)}
-    if len(ids) < len(handlers) or any(id(each.handler) in ids for each in base.listeners):
+    known = {id(each.handler) for each in base.listeners}
+    if len({*map(id, handlers)} - known) < len(handlers):
         return None
     listeners = list(base.listeners)
     for position, handler in enumerate(handlers):
@@ -335,10 +335,10 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
         source = f"{RUNTIME}[{position}]"
         refuse(handler, source)
         origin = Origin(type(handler).__qualname__, source)
-        with contextlib.suppress(InvalidPolicyError):  # A merge says why.
+        try:
             listeners.append(Listener(id(handler), handler, source=origin))
-    if len(listeners) < len(base.listeners) + len(handlers):
-        return None
+        except InvalidPolicyError:
+            return None  # A merge says why.
     routes = Routes(listeners)
     return Merged(routes, routes)
 

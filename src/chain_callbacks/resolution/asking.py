@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ..context import Quiet, here
 from ..dispatch.around import manager_of
-from ..dispatch.context import Quiet, here
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..errors import (

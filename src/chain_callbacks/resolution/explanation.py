@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ..dispatch.delivery.counters import Counters
+from ..delivery.counters import Counters
 from ..policies import UNSTATED, Manner, Policy
 from ..text import aligned, one_line
 from .provenance import Provenance

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..dispatch.delivery.counters import counters_of
+from ..delivery.counters import counters_of
+from ..dispatch.handler_class import events_of
 from ..dispatch.routes import Listener, Routes
-from ..dispatch.sinks import events_of
 from ..errors import (
     AmbiguousHandlerError,
     ChainCallbacksError,

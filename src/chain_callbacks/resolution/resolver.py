@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from ..context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.around import manager_of
-from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import CallbackManager, Limits
 from ..dispatch.routes import Listener, Routes
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
 from ..policies import Local, WithPolicy
 from . import converting  # noqa: F401  It tells dispatch where conversions are found.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..context import Attached, current, here
 from ..dispatch.around import manager_around
-from ..dispatch.context import Attached, current, here
 from ..dispatch.manager import CallbackManager
 from .resolver import enter
 from .sources import Attachments

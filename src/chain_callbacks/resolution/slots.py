@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ..dispatch.handler_class import events_of
 from ..dispatch.routes import Listener
-from ..dispatch.sinks import events_of
 from ..handler import Content
 from ..policies import UNSTATED, Policy
 from .explanation import Row

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chain_callbacks.dispatch.sinks import FACTS
+from chain_callbacks.dispatch.handler_class import FACTS
 from chain_callbacks.events import EVENTS, KINDS, EventSpec
 
 PAGE = Path(__file__).parent / "reference" / "events.md"

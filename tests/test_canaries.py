@@ -25,11 +25,11 @@ from chain_callbacks import (
     flush,
     policy,
 )
+from chain_callbacks.delivery import queue
 from chain_callbacks.dispatch import privacy
-from chain_callbacks.dispatch.delivery import queued
+from chain_callbacks.dispatch.handler_class import FACTS
 from chain_callbacks.dispatch.options import options
 from chain_callbacks.dispatch.redaction import DefaultRedactor, _patterns
-from chain_callbacks.dispatch.sinks import FACTS
 from chain_callbacks.events import EVENTS
 from chain_callbacks.handlers.console_handler import ConsoleHandler
 from chain_callbacks.handlers.settings import StructlogSettings
@@ -61,7 +61,7 @@ def _slate(isolated_callbacks: None) -> Iterator[None]:
     options.load()  # A manager that a test makes does not read the settings anew.
     yield
     options.redactor = DefaultRedactor()
-    queued._channels.clear()  # A handler of one test is not flushed in another.
+    queue._channels.clear()  # A handler of one test is not flushed in another.
 
 
 def refused(canary: str) -> Exception:

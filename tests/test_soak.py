@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, CallbackManager, flush, policy, stats
-from chain_callbacks.dispatch.delivery import queued
+from chain_callbacks.delivery import queue
 from chain_callbacks.runnables import FakeListChatModel, PromptTemplate, RunnableLambda
 from chain_callbacks.testing import RecordingHandler
 
@@ -29,9 +29,9 @@ chain work {number}
 
 @pytest.fixture(autouse=True)
 def _slate(isolated_callbacks: None) -> Iterator[None]:
-    queued._channels.clear()
+    queue._channels.clear()
     yield
-    queued._channels.clear()
+    queue._channels.clear()
 
 
 class Later(RecordingHandler):

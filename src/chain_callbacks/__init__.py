@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .dispatch.context import submit, to_thread
-    from .dispatch.delivery.ending import (
+    from .context import submit, to_thread
+    from .delivery.flush import (
         FlushReport,
         HandlerStats,
         aflush,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from .dispatch.manager import CallbackManager
     from .dispatch.redaction import DefaultRedactor, Redactor
-    from .dispatch.runs import Run
+    from .dispatch.run import Run
     from .errors import (
         BrokenPluginError,
         ChainCallbacksError,
@@ -80,33 +80,33 @@ _MODULES = {
     "CallbackManager": "dispatch.manager",
     "ChainCallbacksError": "errors",
     "DefaultRedactor": "dispatch.redaction",
-    "FlushReport": "dispatch.delivery.ending",
+    "FlushReport": "delivery.flush",
     "HandlerDeniedError": "errors",
     "HandlerSettings": "resolution.settings",
-    "HandlerStats": "dispatch.delivery.ending",
+    "HandlerStats": "delivery.flush",
     "Local": "policies",
     "Redactor": "dispatch.redaction",
-    "Run": "dispatch.runs",
+    "Run": "dispatch.run",
     "RunEnd": "handlers.run_state",
     "RunStart": "handlers.run_state",
     "RunStateHandler": "handlers.run_state",
     "UnknownHandlerError": "errors",
-    "aflush": "dispatch.delivery.ending",
+    "aflush": "delivery.flush",
     "attached": "resolution.resolver",
     "check": "resolution.resolver",
     "current_manager": "resolution.resolver",
     "explain": "inspection.explain",
-    "flush": "dispatch.delivery.ending",
-    "flush_on_sigterm": "dispatch.delivery.ending",
+    "flush": "delivery.flush",
+    "flush_on_sigterm": "delivery.flush",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.factory",
     "reload": "resolution.resolver",
     "requested": "resolution.names",
     "resolve": "resolution.resolver",
-    "stats": "dispatch.delivery.ending",
-    "submit": "dispatch.context",
-    "to_thread": "dispatch.context",
+    "stats": "delivery.flush",
+    "submit": "context",
+    "to_thread": "context",
     "traced": "runnables.tracing",
 }
 

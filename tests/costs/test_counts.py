@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks import counting
 from chain_callbacks import CallbackManager
-from chain_callbacks.dispatch.context import current
+from chain_callbacks.context import current
 from chain_callbacks.dispatch.identity import uuid7
 from chain_callbacks.resolution.resolver import _MOST_MERGES
 from chain_callbacks.runnables import AIMessageChunk, BaseChatModel, RunnableLambda, base

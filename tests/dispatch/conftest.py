@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, CallbackManager, flush
-from chain_callbacks.dispatch.delivery import queued
-from chain_callbacks.dispatch.delivery.queued import Channel
+from chain_callbacks.delivery import queue
+from chain_callbacks.delivery.queue import Channel
 from chain_callbacks.dispatch.options import options
 from chain_callbacks.dispatch.redaction import DefaultRedactor
 
@@ -89,12 +89,12 @@ class Clock:
 def _own_options(isolated_callbacks: None) -> Iterator[None]:
     """Have what one test said, and left in queues, forgotten by the next."""
     yield
-    for channel in queued.channels():
+    for channel in queue.channels():
         bell = channel._bell
         channel._reset()
         bell.set()  # Its worker finds another one in its place, and ends.
-    queued._channels.clear()
-    queued._busy.clear()
+    queue._channels.clear()
+    queue._busy.clear()
     options.is_inline, options.redactor = False, DefaultRedactor()
 
 
@@ -110,7 +110,7 @@ def gate() -> Iterator[Gate]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of queues."""
     made = Clock()
-    monkeypatch.setattr(queued, "time", SimpleNamespace(monotonic=made))
+    monkeypatch.setattr(queue, "time", SimpleNamespace(monotonic=made))
     return made
 
 

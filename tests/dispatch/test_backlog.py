@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain_callbacks.dispatch.delivery.backlog import RANKS, Backlog, Breaker, rank_of
+from chain_callbacks.delivery.backlog import RANKS, Backlog, Breaker, rank_of
 from chain_callbacks.events import EVENTS
 
 RECORDS, SIZE = 6, 100

@@ -16,7 +16,7 @@ from chain_callbacks import (
     policy,
     stats,
 )
-from chain_callbacks.dispatch.delivery import counters, inline
+from chain_callbacks.delivery import counters, inline
 from chain_callbacks.testing import RecordingHandler
 
 from .conftest import PATIENCE, Queued, chain, flushed

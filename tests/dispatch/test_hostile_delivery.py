@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, attached, flush, policy, stats
-from chain_callbacks.dispatch.delivery import slowness
+from chain_callbacks.delivery import slowness
 from chain_callbacks.events import EVENTS
 from chain_callbacks.runnables import (
     FakeListChatModel,

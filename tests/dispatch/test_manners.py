@@ -15,7 +15,7 @@ from chain_callbacks import (
     register,
     stats,
 )
-from chain_callbacks.dispatch.delivery.portal import portal
+from chain_callbacks.delivery.loop_thread import portal
 from chain_callbacks.errors import ConfigurationErrors, InvalidPolicyError
 from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.runnables import RunnableLambda

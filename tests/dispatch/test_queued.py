@@ -19,7 +19,7 @@ from chain_callbacks import (
     policy,
     stats,
 )
-from chain_callbacks.dispatch.delivery import queued
+from chain_callbacks.delivery import queue
 from chain_callbacks.runnables import HumanMessage, RunnableLambda
 from chain_callbacks.testing import RecordingHandler
 
@@ -99,17 +99,17 @@ def test_worker_starts_with_the_first_event_and_ends_with_its_handler():
 
     assert not worker.is_alive()
     assert gone() is None
-    assert [each.name for each in queued.channels() if each.name == name] == []
+    assert [each.name for each in queue.channels() if each.name == name] == []
 
 
 def test_worker_that_has_just_worked_is_not_woken_for_each_event(monkeypatch):
     """It lets events gather for some milliseconds, here for long; a flush does not wait for it."""
-    monkeypatch.setattr(queued, "LINGERING", 20 * PATIENCE)
+    monkeypatch.setattr(queue, "LINGERING", 20 * PATIENCE)
     handler = Queued()
     manager = CallbackManager([handler])
     chain(manager, 1)
     flushed()
-    (channel,) = (each for each in queued.channels() if each.handler is handler)
+    (channel,) = (each for each in queue.channels() if each.handler is handler)
     while not channel._is_lingering or channel._bell.is_set():
         pass
 

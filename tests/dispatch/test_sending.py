@@ -15,8 +15,8 @@ from chain_callbacks import (
     flush,
     stats,
 )
-from chain_callbacks.dispatch.delivery import counters, queued
-from chain_callbacks.dispatch.delivery.portal import portal
+from chain_callbacks.delivery import counters, queue
+from chain_callbacks.delivery.loop_thread import portal
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import PATIENCE, Queued, Told, chain, flushed, workers
@@ -54,7 +54,7 @@ def test_deliver_is_called_when_the_queue_is_empty_and_again_when_it_said(by_han
     clock.now += 2
     assert channel.work() is None
     assert handler.sent == [6, 6, 6]
-    assert channel not in queued._busy
+    assert channel not in queue._busy
 
 
 def test_deliver_is_called_though_events_keep_coming(by_hand, clock):
@@ -368,7 +368,7 @@ def test_flush_on_the_thread_that_looks_a_channel_up_does_not_hang():
     done = threading.Event()
 
     def interrupted() -> None:
-        with queued._lock:
+        with queue._lock:
             flush(PATIENCE)
             with counters.counters_of("Queued").lock:
                 counters.counters_of("Queued").add(failed=0)

@@ -12,7 +12,7 @@ import pytest
 
 from chain_callbacks import errors, handlers
 from chain_callbacks.cli.commands import COMMANDS
-from chain_callbacks.dispatch.sinks import FACTS
+from chain_callbacks.dispatch.handler_class import FACTS
 from chain_callbacks.events import EVENTS, KINDS
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.policies import POLICIES

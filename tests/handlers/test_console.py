@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from chain_callbacks import resolve
+from chain_callbacks.dispatch.handler_class import events_of
 from chain_callbacks.dispatch.manager import CallbackManager
-from chain_callbacks.dispatch.runs import Run
-from chain_callbacks.dispatch.sinks import events_of
+from chain_callbacks.dispatch.run import Run
 from chain_callbacks.handlers import console_handler
 from chain_callbacks.handlers.console_handler import ConsoleHandler
 from chain_callbacks.policies import policy

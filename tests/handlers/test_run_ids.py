@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from chain_callbacks.dispatch.context import Attached, current, leave
+from chain_callbacks.context import Attached, current, leave
 from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.handlers import RunIdFilter, add_run_ids
 from chain_callbacks.testing import RecordingHandler

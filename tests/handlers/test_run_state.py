@@ -31,8 +31,8 @@ from chain_callbacks import (
     policy,
     resolve,
 )
-from chain_callbacks.dispatch.delivery import counters
-from chain_callbacks.dispatch.sinks import events_of
+from chain_callbacks.delivery import counters
+from chain_callbacks.dispatch.handler_class import events_of
 from chain_callbacks.events import EVENTS
 from chain_callbacks.runnables import AIMessage, ChatGeneration, LLMResult, RunnableLambda
 

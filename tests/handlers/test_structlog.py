@@ -16,8 +16,8 @@ import pytest
 import structlog
 
 from chain_callbacks import resolve
+from chain_callbacks.dispatch.handler_class import events_of
 from chain_callbacks.dispatch.manager import CallbackManager
-from chain_callbacks.dispatch.sinks import events_of
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
 from chain_callbacks.policies import policy

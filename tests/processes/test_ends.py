@@ -215,7 +215,7 @@ def test_stream_that_was_dropped_right_before_the_end_is_told_of(ended):
         import atexit
         from parts import *
         from chain_callbacks import flush
-        from chain_callbacks.dispatch.delivery.portal import sweeper
+        from chain_callbacks.delivery.loop_thread import sweeper
         from chain_callbacks.runnables import FakeListChatModel
 
         gate = Gate()
@@ -392,15 +392,15 @@ sys.exit(6)
 def test_sigterm_in_the_middle_of_the_librarys_own_work_loses_nothing(ended, where):
     """Wherever the main thread stands: no lock of ours is held for ever, and all is sent."""
     places = {
-        "put": "queued.Backlog, 'put'",
-        "channel_of": "queued.Channel, 'limit'",
+        "put": "queue.Backlog, 'put'",
+        "channel_of": "queue.Channel, 'limit'",
         "counters": "counters.Counters, 'add'",
     }
     done = ended(
         f"""
         import os, signal
         import chain_callbacks
-        from chain_callbacks.dispatch.delivery import counters, queued
+        from chain_callbacks.delivery import counters, queue
         from parts import *
 
         chain_callbacks.flush_on_sigterm()
@@ -416,7 +416,7 @@ def test_sigterm_in_the_middle_of_the_librarys_own_work_loses_nothing(ended, whe
                 if not is_main:
                     return real(self, *arguments, **keywords)
                 ending()
-                with getattr(self, "lock", queued._lock):
+                with getattr(self, "lock", queue._lock):
                     if {where == "counters"} or {where == "channel_of"}:
                         signal.raise_signal(signal.SIGTERM)
                     result = real(self, *arguments, **keywords)
@@ -432,7 +432,7 @@ def test_sigterm_in_the_middle_of_the_librarys_own_work_loses_nothing(ended, whe
         second = [Inline(prefix="inline ")] if {where == "counters"} else []
         if second:
             counters_add = counters.Counters.add
-            from chain_callbacks.dispatch.delivery import inline
+            from chain_callbacks.delivery import inline
             inline.HAS_GIL = False
         if {where == "channel_of"}:
             run(2, to=chain_callbacks.policy(handler, queue_records=5))

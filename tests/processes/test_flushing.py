@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, FlushReport, flush, stats
-from chain_callbacks.dispatch.delivery import ending, queued
-from chain_callbacks.dispatch.delivery.backlog import Backlog
-from chain_callbacks.dispatch.delivery.ending import HandlerReport
-from chain_callbacks.dispatch.delivery.portal import sweeper
+from chain_callbacks.delivery import flush as flushing
+from chain_callbacks.delivery import queue
+from chain_callbacks.delivery.backlog import Backlog
+from chain_callbacks.delivery.flush import HandlerReport
+from chain_callbacks.delivery.loop_thread import sweeper
 from chain_callbacks.policies import policy
 from chain_callbacks.runnables import FakeListChatModel, RunnableLambda
 
@@ -25,12 +26,12 @@ step: RunnableLambda[Any, Any] = RunnableLambda(lambda value: value, name="step"
 
 @pytest.fixture(autouse=True)
 def _own_channels(isolated_callbacks: None) -> Iterator[None]:
-    queued._channels.clear()
-    queued._holding.clear()
+    queue._channels.clear()
+    queue._holding.clear()
     yield
-    queued._channels.clear()
-    queued._busy.clear()
-    queued._holding.clear()
+    queue._channels.clear()
+    queue._busy.clear()
+    queue._holding.clear()
 
 
 class Stuck(BaseCallbackHandler):
@@ -120,7 +121,7 @@ def test_flushes_of_a_stuck_handler_gather_nothing():
     for _ in range(100):
         flush(0)
 
-    [channel] = queued.channels()
+    [channel] = queue.channels()
     assert len(channel._requests) <= 1
     handler.may_go_on.set()
     assert flush(PATIENCE).is_complete
@@ -144,12 +145,12 @@ def test_flush_counts_what_is_left_of_all_handlers_of_one_name():
 def test_handlers_of_single_requests_are_flushed_and_let_go():
     """One that is made for each request, and holds something, is neither lost nor kept for ever."""
     sent: list[Any] = []
-    count = queued.HELD + 50
+    count = queue.HELD + 50
 
     for number in range(count):
         run(number, to=Holding(sent))
 
-    assert queued.HELD == len(queued._holding)
+    assert queue.HELD == len(queue._holding)
     deadline = time.monotonic() + PATIENCE
     while len(sent) < 50 and time.monotonic() < deadline:
         threading.Event().wait(0.001)
@@ -232,7 +233,7 @@ def test_sigterm_is_left_to_the_main_thread():
 
     def call() -> None:
         try:
-            ending.flush_on_sigterm()
+            flushing.flush_on_sigterm()
         except ValueError as error:
             raised.append(error)
 

@@ -147,9 +147,9 @@ def test_handler_that_fails_in_after_fork_harms_nobody(ended):
 
 LOCKS = {
     "channel": "handler_channel()._lock",
-    "channels": "queued._lock",
+    "channels": "queue._lock",
     "counters": "counters.counters_of('Filing').lock",
-    "portal": "portal.portal._lock",
+    "portal": "loop_thread.portal._lock",
 }
 
 
@@ -160,11 +160,11 @@ def test_fork_while_another_thread_holds_a_lock_does_not_block_the_child(ended, 
         f"""
         import os, sys
         from chain_callbacks import flush
-        from chain_callbacks.dispatch.delivery import counters, portal, queued
+        from chain_callbacks.delivery import counters, loop_thread, queue
         from parts import *
 
         def handler_channel():
-            return queued.channels()[0]
+            return queue.channels()[0]
 
         handlers = [Filing(), AsyncFiling(prefix="async ")]
         chained = step.with_config(callbacks=handlers)
@@ -239,7 +239,7 @@ def test_fork_inside_a_worker_leaves_the_parent_its_queue(ended, kind):
         f"""
         import os, sys
         from chain_callbacks import CallbackManager, flush
-        from chain_callbacks.dispatch.context import current
+        from chain_callbacks.context import current
         from parts import *
 
         codes = []

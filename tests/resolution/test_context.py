@@ -19,7 +19,7 @@ from chain_callbacks import (
     register,
     resolve,
 )
-from chain_callbacks.dispatch.context import QUIET, current
+from chain_callbacks.context import QUIET, current
 from chain_callbacks.errors import NotAHandlerError, UnknownHandlerError
 from chain_callbacks.runnables import RunnableLambda
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import CallbackManager, attached, current_manager
-from chain_callbacks.dispatch.runs import AsyncRun, Run
+from chain_callbacks.dispatch.run import AsyncRun, Run
 from chain_callbacks.errors import NotAHandlerError
 from chain_callbacks.runnables import (
     BaseRetriever,

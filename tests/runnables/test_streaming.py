@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, attached, current_manager
-from chain_callbacks.dispatch.context import current
+from chain_callbacks.context import current
 from chain_callbacks.runnables import (
     AIMessageChunk,
     BaseChatModel,

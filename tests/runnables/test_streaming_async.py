@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, current_manager
-from chain_callbacks.dispatch.context import current
+from chain_callbacks.context import current
 from chain_callbacks.runnables import (
     AIMessageChunk,
     BaseChatModel,

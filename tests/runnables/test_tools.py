@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chain_callbacks.dispatch.runs import AsyncRun, Run
+from chain_callbacks.dispatch.run import AsyncRun, Run
 from chain_callbacks.runnables import (
     BaseTool,
     RunnableConfig,

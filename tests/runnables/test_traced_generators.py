@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, traced
-from chain_callbacks.dispatch.context import current
+from chain_callbacks.context import current
 from chain_callbacks.runnables import RunnablePassthrough
 from chain_callbacks.testing import RecordingHandler
 

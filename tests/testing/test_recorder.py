@@ -16,10 +16,10 @@ from uuid import UUID
 
 import pytest
 
+from chain_callbacks.dispatch.handler_class import EventRecord
 from chain_callbacks.dispatch.identity import source
 from chain_callbacks.dispatch.manager import CallbackManager
-from chain_callbacks.dispatch.runs import Run
-from chain_callbacks.dispatch.sinks import EventRecord
+from chain_callbacks.dispatch.run import Run
 from chain_callbacks.testing import RecordingHandler, deterministic
 
 

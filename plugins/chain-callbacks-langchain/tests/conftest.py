@@ -9,7 +9,7 @@ import pytest
 
 import chain_callbacks.auto  # noqa: F401  As a program does; LangChain is imported after it.
 from chain_callbacks import register, reload
-from chain_callbacks.dispatch.context import surroundings
+from chain_callbacks.context import surroundings
 from chain_callbacks.testing import RecordingHandler
 
 

@@ -187,7 +187,7 @@ def test_conversion_is_made_once_an_event(monkeypatch: pytest.MonkeyPatch) -> No
         made.append(event)
         return original(event, *rest)
 
-    from chain_callbacks.dispatch.foreign import conversions
+    from chain_callbacks.dispatch.adapters import conversions
 
     monkeypatch.setitem(conversions.known, "langchain_core", counting)
     first, second = Keeping(), Keeping()

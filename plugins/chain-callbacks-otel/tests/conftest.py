@@ -128,7 +128,7 @@ def _no_settings_from_outside(
     for name in [name for name in os.environ if name.startswith(("OTEL_", "LANG"))]:
         monkeypatch.delenv(name)
     yield
-    from chain_callbacks.dispatch.context import surroundings
+    from chain_callbacks.context import surroundings
 
     # What other tests count is not to include a host that has gone by.
     surroundings.finders = ()

@@ -17,10 +17,10 @@ import logging
 from argparse import Namespace
 from typing import Any, Final, TypeAlias
 
-from ..dispatch.delivery.ending import flush
+from ..delivery.flush import flush
 from ..dispatch.manager import CallbackManager
 from ..dispatch.routes import Listener, Routes
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..errors import BrokenPluginError, HandlerDeniedError, InvalidPolicyError
 from ..events import EventSpec, RunType, on_custom_event, on_text
 from ..resolution import environment as env

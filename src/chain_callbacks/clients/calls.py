@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.delivery.portal import sweeper
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
+from ..delivery.loop_thread import sweeper
+from ..dispatch.handler_class import NO_KEYWORDS
+from ..dispatch.run import Run
 from ..events import on_llm_new_token
 from ..runnables import AIMessage, BaseMessage, ChatGeneration, ChatGenerationChunk, LLMResult
 from ..runnables.chunks import reported

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..runnables import (
     AIMessage,
     AIMessageChunk,

@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.context import here
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
+from ..context import here
+from ..dispatch.handler_class import NO_KEYWORDS
+from ..dispatch.run import Run
 from ..hosts.running import manager_at, model_around, run_at
 from ..runnables.wrappers import RetryState
 from .calls import Call

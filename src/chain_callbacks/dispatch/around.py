@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .context import Attached, here
+from ..context import Attached, here
 from .manager import NOBODY, CallbackManager
-from .runs import Run
+from .run import Run
 
 
 def manager_of(scope: Any) -> CallbackManager | None:

@@ -11,10 +11,10 @@ from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
+from .handler_class import hears_anything
 from .options import options
 from .routes import SILENCE, Listener, Routes
-from .runs import NO_METADATA, Run
-from .sinks import hears_anything
+from .run import NO_METADATA, Run
 
 P = ParamSpec("P")
 

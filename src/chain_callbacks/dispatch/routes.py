@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from ..delivery.backlog import rank_of
+from ..delivery.counters import Counters, counters_of
+from ..delivery.failures import count
+from ..delivery.lifecycle import watch
+from ..delivery.queue import Channel, channel_of, overrides
 from ..events import EventSpec
 from ..handler import Content
 from ..loops import load
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
-from .delivery.backlog import rank_of
-from .delivery.counters import Counters, counters_of
-from .delivery.failures import count
-from .delivery.process import watch
-from .delivery.queued import Channel, channel_of, overrides
+from .handler_class import Tell, check, tells_of
 from .options import options
-from .sinks import Tell, check, tells_of
 from .views import view_of
 
 if TYPE_CHECKING:
-    from .runs import Run
+    from .run import Run
 
 
 class Listener:

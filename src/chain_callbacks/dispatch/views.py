@@ -20,7 +20,7 @@ from .options import options
 from .stand_ins import fields_of
 
 if TYPE_CHECKING:
-    from .runs import Run
+    from .run import Run
 
 
 class RunView:

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..dispatch.context import QUIET, Scope, here
-    from ..dispatch.delivery.ending import before_end
-    from ..dispatch.runs import Run
+    from ..context import QUIET, Scope, here
+    from ..delivery.flush import before_end
+    from ..dispatch.run import Run
     from .activation import Bridge, activate, bridges
     from .imports import after_import
     from .running import (
@@ -56,18 +56,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "QUIET": "..dispatch.context",
+    "QUIET": "..context",
     "Bridge": ".activation",
     "Gate": ".running",
-    "Run": "..dispatch.runs",
-    "Scope": "..dispatch.context",
+    "Run": "..dispatch.run",
+    "Scope": "..context",
     "activate": ".activation",
     "add_finder": ".running",
     "add_model_finder": ".running",
     "after_import": ".imports",
-    "before_end": "..dispatch.delivery.ending",
+    "before_end": "..delivery.flush",
     "bridges": ".activation",
-    "here": "..dispatch.context",
+    "here": "..context",
     "run_around": ".running",
     "own_scope": ".running",
     "manager_below": ".running",

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from ..dispatch.context import Attached, Scope, current, surroundings
+from ..context import Attached, Scope, current, surroundings
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
-from ..dispatch.runs import PastRun, Run, interruptions
+from ..dispatch.run import PastRun, Run, interruptions
 from ..events import KINDS, RunType
 from ..resolution.resolver import enter, enter_at, root_manager
 from ..resolution.sources import Attachments

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from ..dispatch.sinks import events_of
+from ..dispatch.handler_class import events_of
 from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner

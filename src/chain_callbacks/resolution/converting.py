@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..dispatch.foreign import Conversion, conversions
+from ..dispatch.adapters import Conversion, conversions
 from ..errors import BrokenPluginError
 from . import plugins
 from .index import CONVERSIONS, index

@@ -7,7 +7,7 @@ import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..dispatch.delivery.ending import flush_on_sigterm
+from ..delivery.flush import flush_on_sigterm
 from ..dispatch.options import options
 from ..dispatch.redaction import DefaultRedactor, Redactor, Several
 from ..errors import SettingsError

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from ..dispatch.delivery import ending
-from ..dispatch.delivery.process import spare
-from ..dispatch.delivery.queued import overrides
+from ..delivery.flush import closers
+from ..delivery.lifecycle import spare
+from ..delivery.queue import overrides
 from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
@@ -320,4 +320,4 @@ def _is_closed(handler: object) -> bool:
     )
 
 
-ending.closers.append(closing)
+closers.append(closing)

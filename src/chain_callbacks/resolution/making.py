@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..dispatch.sinks import check, hears_anything
+from ..dispatch.handler_class import check, hears_anything
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
 from .given import Given

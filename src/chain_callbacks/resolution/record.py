@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ..dispatch.delivery.counters import Counters
+from ..delivery.counters import Counters
+from ..dispatch.handler_class import events_of
 from ..dispatch.routes import Listener
-from ..dispatch.sinks import events_of
 from ..policies import UNSTATED, Manner, Policy
 from ..text import aligned, one_line
 from .provenance import UNKNOWN, Provenance

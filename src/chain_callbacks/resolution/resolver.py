@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from ..context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.around import manager_around, manager_of
-from ..dispatch.context import Attached, Quiet, Scope, current, here, surroundings
 from ..dispatch.manager import NOBODY, CallbackManager, Limits
 from ..dispatch.routes import Listener, Routes
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..errors import (
     BrokenPluginError,
     ChainCallbacksError,

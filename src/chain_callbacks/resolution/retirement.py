@@ -6,8 +6,8 @@ import inspect
 import logging
 from collections.abc import Mapping
 
-from ..dispatch.delivery import ending
-from ..dispatch.delivery.portal import portal
+from ..delivery.flush import flush_those
+from ..delivery.loop_thread import portal
 
 log = logging.getLogger("chain_callbacks")
 
@@ -15,7 +15,7 @@ log = logging.getLogger("chain_callbacks")
 def retire(handlers: Mapping[str, object]) -> None:
     """Tell handlers what is queued for them, and close them; *handlers* has them by name."""
     if handlers:
-        late = ending.flush_those(handlers.values()).late
+        late = flush_those(handlers.values()).late
         for name in late:
             log.warning("The handler %s is closed, and did not send everything before.", name)
     close(handlers)

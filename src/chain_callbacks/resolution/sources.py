@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from ..dispatch.manager import CallbackManager
 from ..dispatch.routes import Listener
-from ..dispatch.runs import AsyncRun, Run
+from ..dispatch.run import AsyncRun, Run
 from ..errors import ChainCallbacksError, InvalidNameError, NotAHandlerError
 from ..policies import UNSTATED, Local, Policy, WithPolicy
 from .making import why_no_handler

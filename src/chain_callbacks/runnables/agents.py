@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..errors import RecursionLimitError, quoted
 from ..events import TOOL_CALL
 from . import concurrency

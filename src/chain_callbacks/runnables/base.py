@@ -13,11 +13,11 @@ from contextvars import Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
-from ..dispatch.context import current, leave, to_thread
-from ..dispatch.delivery.inline import atell, atell_to_the_end, tell
+from ..context import current, leave, to_thread
+from ..delivery.inline import atell, atell_to_the_end, tell
+from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import AsyncRun, Run
-from ..dispatch.sinks import NO_KEYWORDS
+from ..dispatch.run import AsyncRun, Run
 from ..errors import InvalidConfigError
 from ..events import KINDS, RunKind
 from ..resolution.resolver import enter

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..events import MAP_KEY, SEQUENCE_STEP, Step
 from ..loops import asyncio
 from . import concurrency

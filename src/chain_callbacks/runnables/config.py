@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..dispatch.around import manager_around
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 
 # The modules beside this one import both from here.
 from ..resolution.config import RunnableConfig as RunnableConfig  # noqa: PLC0414

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from ..dispatch.context import current, leave
+from ..context import current, leave
 from ..dispatch.manager import CallbackManager
 from ..resolution.config import RunnableConfig
 from ..resolution.config import check as check_config

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Self
 
-from ..dispatch.context import to_thread
-from ..dispatch.runs import Run
+from ..context import to_thread
+from ..dispatch.run import Run
 from ..errors import RecursionLimitError
 from .base import Input, Output, Runnable, asked_by, given
 from .chunks import combined

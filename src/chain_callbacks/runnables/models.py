@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ..dispatch.context import to_thread
-from ..dispatch.delivery.inline import adrive, tell
+from ..context import to_thread
+from ..delivery.inline import adrive, tell
+from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.identity import source
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
+from ..dispatch.run import Run
 from ..events import KINDS, RunKind, on_llm_new_token
 from .base import Runnable
 from .chunks import combined, reported

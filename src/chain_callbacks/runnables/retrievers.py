@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..dispatch.context import to_thread
-from ..dispatch.runs import Run
+from ..context import to_thread
+from ..dispatch.run import Run
 from ..events import KINDS, RunKind
 from .base import Runnable, asked_by, given
 from .documents import Document

@@ -11,11 +11,11 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.context import current, leave, to_thread
-from ..dispatch.delivery.failures import log
-from ..dispatch.delivery.portal import sweeper
+from ..context import current, leave, to_thread
+from ..delivery.failures import log
+from ..delivery.loop_thread import sweeper
 from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..loops import is_cancellation
 from .chunks import Whole, combined, reported
 from .inner import aclosed_after, inside

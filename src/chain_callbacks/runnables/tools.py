@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
-from ..dispatch.context import to_thread
-from ..dispatch.runs import Run
+from ..context import to_thread
+from ..dispatch.run import Run
 from ..events import KINDS, RunKind
 from .base import Runnable, given
 from .messages import ToolCall, ToolMessage

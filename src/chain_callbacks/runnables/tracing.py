@@ -7,10 +7,10 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
-from ..dispatch.context import current, leave
+from ..context import current, leave
+from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
+from ..dispatch.run import Run
 from ..events import KINDS, RunKind, RunType
 from ..resolution.resolver import enter
 from ..resolution.sources import Attachments

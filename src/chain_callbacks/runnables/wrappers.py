@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from ..dispatch.runs import Run
+from ..dispatch.run import Run
 from ..events import RETRY_ATTEMPT
 from ..loops import asyncio
 from ..resolution.sources import Attachments

@@ -27,7 +27,7 @@ def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     The variables ``CHAIN_CALLBACKS...`` are hidden, handlers that were made from names are made
     anew, and what the test registers is forgotten after it.
     """
-    from ..dispatch.delivery import counters, slowness
+    from ..delivery import counters, slowness
     from ..resolution import factory
 
     for name in [name for name in os.environ if name.upper().startswith("CHAIN_CALLBACKS")]:

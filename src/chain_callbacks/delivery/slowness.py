@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .failures import log
 
 if TYPE_CHECKING:
-    from ..routes import Sink
+    from ..dispatch.routes import Sink
 
 LIMIT: Final = 0.05
 """Seconds that a synchronous handler may take on an event loop."""

@@ -9,11 +9,11 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
-from ..loops import asyncio
+from .loops import asyncio
 
 if TYPE_CHECKING:
-    from .manager import CallbackManager
-    from .runs import Run
+    from .dispatch.manager import CallbackManager
+    from .dispatch.run import Run
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, Pa
 from uuid import UUID
 
 from .. import events
+from ..context import current, leave
+from ..delivery import inline
 from ..events import EventSpec, RunKind, RunType
 from ..handler import Content
 from ..loops import is_cancellation
-from .context import current, leave
-from .delivery import inline
+from .handler_class import NO_KEYWORDS
 from .identity import moment, source
-from .sinks import NO_KEYWORDS
 
 if TYPE_CHECKING:
     from .manager import CallbackManager

@@ -18,20 +18,20 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from ...handler import BaseCallbackHandler
-from ...loops import load
-from ...policies import Manner
 from ..context import QUIET, current
-from ..options import options
-from ..views import View
+from ..dispatch.options import options
+from ..dispatch.views import View
+from ..handler import BaseCallbackHandler
+from ..loops import load
+from ..policies import Manner
 from .backlog import Backlog, Breaker
 from .counters import HAS_GIL, Counters
 from .failures import count, count_elsewhere
-from .portal import portal
-from .process import call_in_thread, is_over, phase, spare, start, watch
+from .lifecycle import call_in_thread, is_over, phase, spare, start, watch
+from .loop_thread import portal
 
 if TYPE_CHECKING:
-    from ..routes import Sink
+    from ..dispatch.routes import Sink
 
 log = logging.getLogger("chain_callbacks")
 

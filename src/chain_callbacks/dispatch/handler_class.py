@@ -21,10 +21,10 @@ from ..events import (
     on_llm_start,
 )
 from ..policies import vars_of
-from .foreign import converting, package_of
+from .adapters import converting, package_of
 
 if TYPE_CHECKING:
-    from .runs import Run
+    from .run import Run
 
 Tell = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Any]
 """Tells a handler of an event of a run, or of a view of one."""

@@ -17,13 +17,13 @@ from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, Final, NamedTuple
 
-from ...loops import asyncio
-from ..options import options
+from ..dispatch.options import options
+from ..loops import asyncio
 from .counters import all_counters
 from .failures import log, summarise
-from .portal import sweeper
-from .process import at_end, call_in_thread, phase, spare, watch
-from .queued import Channel, Flush, at_once, channels
+from .lifecycle import at_end, call_in_thread, phase, spare, watch
+from .loop_thread import sweeper
+from .queue import Channel, Flush, at_once, channels
 
 SLICE: Final = 0.1
 """Seconds until a second Ctrl-C ends a flush, at most."""

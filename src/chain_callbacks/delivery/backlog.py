@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import Any, Final
 
-from ...events import EventSpec, on_llm_new_token, on_text
+from ..events import EventSpec, on_llm_new_token, on_text
 
 _RANKS: Final = {"start": 1, "during": 1, "end": 2, "error": 3}
 RANKS: Final = 4

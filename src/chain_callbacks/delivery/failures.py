@@ -6,13 +6,13 @@ import logging
 import traceback
 from typing import TYPE_CHECKING
 
-from ...loops import is_cancellation
+from ..loops import is_cancellation
 from .counters import Counters, all_counters
 
 if TYPE_CHECKING:
-    from ..routes import Sink
-    from ..runs import Run
-    from ..views import RunView
+    from ..dispatch.routes import Sink
+    from ..dispatch.run import Run
+    from ..dispatch.views import RunView
 
 log = logging.getLogger("chain_callbacks")
 

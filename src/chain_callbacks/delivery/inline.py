@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Generator, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
-from ...loops import asyncio
 from ..context import QUIET, current, leave
-from ..sinks import NO_KEYWORDS
+from ..dispatch.handler_class import NO_KEYWORDS
+from ..loops import asyncio
 from . import slowness
 from .counters import HAS_GIL
 from .failures import note
-from .portal import portal
+from .loop_thread import portal
 
 if TYPE_CHECKING:
-    from ..routes import Route, Sink
-    from ..runs import Run
+    from ..dispatch.routes import Route, Sink
+    from ..dispatch.run import Run
 
 Telling = Generator[Awaitable[Any], Any, None]
 

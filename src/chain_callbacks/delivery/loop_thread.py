@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn, TypeVar
 
-from ...loops import asyncio
+from ..loops import asyncio
 from .failures import log
-from .process import start
+from .lifecycle import start
 
 T = TypeVar("T")
 

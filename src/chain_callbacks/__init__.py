@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
     from .resolution.scope import attached, current_manager
-    from .resolution.settings import HandlerSettings
+    from .resolution.settings_model import HandlerSettings
     from .runnables.tracing import traced
 
 __all__ = [
@@ -81,7 +81,7 @@ _MODULES = {
     "DefaultRedactor": "dispatch.redaction",
     "FlushReport": "dispatch.delivery.ending",
     "HandlerDeniedError": "errors",
-    "HandlerSettings": "resolution.settings",
+    "HandlerSettings": "resolution.settings_model",
     "HandlerStats": "dispatch.delivery.ending",
     "Local": "policies",
     "Redactor": "dispatch.redaction",

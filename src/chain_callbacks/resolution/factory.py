@@ -23,7 +23,7 @@ from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
-from .given import Given, parse_policies
+from .handler_settings import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name

@@ -13,7 +13,7 @@ from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner
 from . import environment as env
 from . import factory
-from .given import Given, model_of
+from .handler_settings import Given, model_of
 from .names import DEFAULT_INSTANCE, parse_name
 from .operator import operator
 from .plugins import describe

@@ -73,7 +73,7 @@ class Given:
             return (), {}
         for sentence in self.misspelt(model.model_fields):
             log.warning("%s: %s", self.label, sentence)
-        from .settings import read
+        from .settings_model import read
 
         return (read(model, self, source=source),), {}
 

@@ -22,7 +22,7 @@ from ..errors import HandlerSettingsError
 from .operator import operator
 
 if TYPE_CHECKING:
-    from .given import Given
+    from .handler_settings import Given
 
 
 class HandlerSettings(BaseSettings):

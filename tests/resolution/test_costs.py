@@ -17,9 +17,9 @@ from chain_callbacks.resolution import (
     fold,
     index,
     names,
-    operator,
     resolver,
     root,
+    settings,
     sources,
 )
 from chain_callbacks.runnables import RunnableLambda
@@ -62,9 +62,9 @@ def work(monkeypatch) -> Counter[str]:
     count(index, "scan")
     for module in (resolver, root):
         count(module, "fold")
-    for module in (names, root, sources, operator):
+    for module in (names, root, sources, settings):
         count(module, "parse_entry")
-    count(operator, "_read")
+    count(settings, "_read")
     count(core_settings, "read")
     count(environment, "variables_of")
     count(environment, "unknown_variables")

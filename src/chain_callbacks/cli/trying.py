@@ -26,7 +26,7 @@ from ..events import EventSpec, RunType, on_custom_event, on_text
 from ..resolution import environment as env
 from ..resolution import factory
 from ..resolution.names import parse_name
-from ..resolution.operator import operator
+from ..resolution.settings import settings
 from ..runnables import AIMessage, ChatGeneration, HumanMessage, LLMResult
 from ..text import one_line
 from .output import say, say_data
@@ -114,8 +114,8 @@ def _permitted(name: str) -> factory.Key:
     """
     ref = parse_name(name, source=RUN)
     key = factory.identify(ref, source=RUN)
-    rule = operator().rule_against(ref, key.distribution)
-    if operator().is_disabled:
+    rule = settings().rule_against(ref, key.distribution)
+    if settings().is_disabled:
         rule = f"{env.NAMES}_DISABLED"
     if rule is not None:
         raise HandlerDeniedError(name=str(ref), source=RUN, rule=rule)

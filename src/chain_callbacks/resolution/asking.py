@@ -23,9 +23,9 @@ from .config import check as check_config
 from .explanation import Row, describe, table
 from .fold import Folded, fold
 from .names import parse_plain_name
-from .operator import operator
 from .resolver import given_manager, over, unwrapped
 from .root import environment_items, misspelt_variables, warn
+from .settings import settings
 from .sources import RUNTIME, Attachments, Item, items_of
 
 
@@ -73,7 +73,7 @@ def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
     """
     own = None if constructor is None else Attachments(constructor, "constructor")
     traced = _trace(own, callbacks)
-    if traced.problems and operator().is_strict:
+    if traced.problems and settings().is_strict:
         raise ConfigurationErrors([problem for problem, _ in traced.problems])
     if traced.fatal is not None:
         raise traced.fatal
@@ -149,7 +149,7 @@ def _trace(own: Attachments | None, runtime: Any) -> _Traced:
     problems: list[tuple[ChainCallbacksError, bool]] = []
     given, runtime = given_manager(runtime)
     base = manager_of(scope) or NOBODY
-    if isinstance(scope, Quiet) or (given is None and scope is None and operator().is_disabled):
+    if isinstance(scope, Quiet) or (given is None and scope is None and settings().is_disabled):
         # While a handler runs, and where all is disabled, nobody is told of anything.
         return _Traced(NOBODY, Folded(NOBODY.here, NOBODY.down, (), ()))
     if given is not None:
@@ -192,7 +192,7 @@ def check() -> None:
         ConfigurationErrors: A group with one error for each thing that is wrong.
         SettingsError: The framework's own settings cannot be read.
     """
-    if operator().is_disabled:
+    if settings().is_disabled:
         return
     items, problems = environment_items()
     problems += fold(Routes(), items).problems

@@ -29,8 +29,8 @@ from . import factory, plugins
 from .asking import explain
 from .index import FIRST_PARTY, Candidate, index
 from .names import Entry, Ref, handler_name, parse_entry
-from .operator import operator
 from .root import misspelt_variables
+from .settings import settings
 
 FindingStatus = Literal["ok", "note", "warning", "problem"]
 
@@ -82,7 +82,7 @@ def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
 
 def _findings(timeout: float) -> Iterator[Finding]:
     try:
-        word = operator()
+        word = settings()
     except ChainCallbacksError as error:
         yield from _settings_findings(error)
         return
@@ -131,7 +131,7 @@ def _variable_findings() -> Iterator[Finding]:
         if not variable.startswith(begins) or not separator or handler in seen:
             continue
         seen.add(handler)
-        if handler not in known and not operator().section(handler, None):
+        if handler not in known and not settings().section(handler, None):
             hint = did_you_mean(handler, known).strip() or "install it, or unset the variable"
             cause = f"a setting of {handler!r}, and no handler is called so"
             yield Finding(variable, "warning", cause, hint)
@@ -140,15 +140,15 @@ def _variable_findings() -> Iterator[Finding]:
 def _named_candidates() -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for entry in _entries():
-        if entry.operation != "none" and operator().rule_against(entry.ref) is None:
+        if entry.operation != "none" and settings().rule_against(entry.ref) is None:
             for candidate in index().find(entry.ref):
                 found[candidate.value] = candidate
     return list(found.values())
 
 
 def _entries() -> list[Entry]:
-    entries = list(operator().require)
-    for text, source in (*operator().names, *((name, "") for name in operator().plugins)):
+    entries = list(settings().require)
+    for text, source in (*settings().names, *((name, "") for name in settings().plugins)):
         try:
             entries.append(parse_entry(text, source=source))
         except InvalidNameError:

@@ -26,9 +26,9 @@ from . import factory, policy_plugins
 from .environment import NAMES
 from .explanation import Row, RowStatus
 from .names import Entry, Ref
-from .operator import operator
 from .policy_plugins import Proposal
 from .provenance import Provenance
+from .settings import settings
 from .slots import Origin, Slot, merge_objects, row_of, slot_of
 from .sources import Item
 
@@ -126,7 +126,7 @@ def _choose(state: _Fold, items: Iterable[Item]) -> None:
 
 
 def _require_all(state: _Fold) -> None:
-    for entry in operator().require:
+    for entry in settings().require:
         _require(state, entry)
 
 
@@ -173,7 +173,7 @@ def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[Slot]
         for slots in lists:
             _remove(slots, key, entry.ref, item)
         return
-    rule = operator().rule_against(entry.ref, key.distribution)
+    rule = settings().rule_against(entry.ref, key.distribution)
     if rule is not None:
         raise HandlerDeniedError(name=str(entry.ref), source=item.source, rule=rule)
     row = Row(entry.text, item.source, "active", key=str(key), policy=item.policy)

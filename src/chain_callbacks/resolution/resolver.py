@@ -15,8 +15,8 @@ from ..errors import BrokenPluginError, ConfigurationErrors, InvalidPolicyError
 from ..policies import Local, WithPolicy
 from . import converting  # noqa: F401  It tells dispatch where conversions are found.
 from .fold import Folded, fold
-from .operator import operator
 from .root import root, root_manager, warn
+from .settings import settings
 from .slots import Origin
 from .sources import RUNTIME, Attachments, Layered, items_of, key_of, refuse
 
@@ -187,7 +187,7 @@ def _appended(base: Routes, handlers: Sequence[object]) -> Folded | None:
 
     A fresh handler for every request is an ordinary pattern, and this a tenth of what a fold takes.
     """
-    word = operator()
+    word = settings()
     known = {id(each.handler) for each in base.listeners}
     if word.require or word.plugins or len({*map(id, handlers)} - known) < len(handlers):
         return None
@@ -215,7 +215,7 @@ def _fold(base: Routes, layers: list[Attachments], kept: Any) -> Folded:
     items = [item for layer in layers for item in layer.items]
     items.extend(items_of(kept, RUNTIME))
     folded = fold(base, items)
-    if folded.problems and operator().is_strict:
+    if folded.problems and settings().is_strict:
         raise ConfigurationErrors(folded.problems)
     if folded.fatal is not None:
         raise folded.fatal

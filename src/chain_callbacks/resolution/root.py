@@ -12,7 +12,7 @@ from . import environment as env
 from . import factory
 from .fold import fold
 from .names import parse_entry
-from .operator import operator
+from .settings import settings
 from .sources import Item
 
 log = logging.getLogger("chain_callbacks")
@@ -41,7 +41,7 @@ def root_manager() -> CallbackManager:
     seen = tuple(env.values())
     if root.seen != seen or root.changes != factory.changes.count:
         changes = factory.changes.count
-        word = operator()
+        word = settings()
         problems: list[ChainCallbacksError] = []
         manager, fatal = NOBODY, None
         if not word.is_disabled:
@@ -70,7 +70,7 @@ def environment_items() -> tuple[list[Item], list[ChainCallbacksError]]:
     """Return what the environment, or its file, names, and the entries that are no names."""
     items: list[Item] = []
     problems: list[ChainCallbacksError] = []
-    for position, (text, source) in enumerate(operator().names, start=1):
+    for position, (text, source) in enumerate(settings().names, start=1):
         if text.strip():
             try:
                 items.append(Item(parse_entry(text, source=source, position=position), source))

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from ..errors import HandlerSettingsError
-from .operator import operator
+from .settings import settings
 
 if TYPE_CHECKING:
     from .handler_settings import Given
@@ -55,7 +55,7 @@ class HandlerSettings(BaseSettings):
 def _made(model: type[HandlerSettings], given: Given, values: Mapping[str, Any]) -> HandlerSettings:
     sources: dict[str, Any] = {
         "_env_prefix": given.prefix,
-        "_secrets_dir": operator().secrets_dir,
+        "_secrets_dir": settings().secrets_dir,
     }
     return model(**sources, **values)
 

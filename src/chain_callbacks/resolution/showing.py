@@ -15,9 +15,9 @@ from . import environment as env
 from . import factory
 from .handler_settings import Given, model_of
 from .names import DEFAULT_INSTANCE, parse_name
-from .operator import operator
 from .plugins import describe
 from .provenance import Provenance
+from .settings import settings
 
 _ASKING: Final = "chain-callbacks show"
 MASK: Final = "********"
@@ -134,7 +134,7 @@ def _setting(field: str, info: Any, given: Given) -> Setting:
 def _given(field: str, variable: str, given: Given) -> tuple[str | None, Any]:
     if field in given.variables:
         return "environment", given.variables[field]
-    folder = operator().secrets_dir
+    folder = settings().secrets_dir
     if folder is not None and _has_file(folder, variable):
         return "secret file", MASK
     if field in given.section:

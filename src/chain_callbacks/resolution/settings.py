@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class Settings:
     """What the operator wants, whatever code says.
 
     Attributes:
@@ -102,13 +102,13 @@ class _Known:
     """The operator's word as it was last read, and what the environment was then."""
 
     fingerprint: tuple[Any, ...] | None = None
-    operator = Operator()
+    settings = Settings()
 
 
 _known: Final = _Known()
 
 
-def operator() -> Operator:
+def settings() -> Settings:
     """Return the operator's word as the environment is now; the file is read once.
 
     Raises:
@@ -118,8 +118,8 @@ def operator() -> Operator:
     if _known.fingerprint != fingerprint:
         word = _read()
         delivering.apply(word)
-        _known.operator, _known.fingerprint = word, fingerprint
-    return _known.operator
+        _known.settings, _known.fingerprint = word, fingerprint
+    return _known.settings
 
 
 def forget() -> None:
@@ -127,11 +127,11 @@ def forget() -> None:
     _known.fingerprint = None
 
 
-def _read() -> Operator:
+def _read() -> Settings:
     text = os.environ.get(env.NAMES)
     if not any(os.environ.get(name) for name in env.CORE[1:]):
         # The ordinary case: pydantic stays where it is.
-        return Operator(names=_split(text or "", env.NAMES))
+        return Settings(names=_split(text or "", env.NAMES))
     from . import core_settings
 
     settings, sections = core_settings.read()
@@ -140,7 +140,7 @@ def _read() -> Operator:
 
 def _from(
     settings: CoreSettings, sections: Mapping[str, Mapping[str, Any]], text: str | None
-) -> Operator:
+) -> Settings:
     if text is not None:
         names = _split(text, env.NAMES)
     else:
@@ -148,7 +148,7 @@ def _from(
         names = tuple(
             (name, f"{source}, entry {n}") for n, name in enumerate(settings.callbacks, 1)
         )
-    return Operator(
+    return Settings(
         names=names,
         require=tuple(_entry(name, "REQUIRE") for name in settings.require),
         allow=(

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .policies import Local, policy
     from .resolution.asking import check, explain, reload, requested, resolve
-    from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
+    from .resolution.instances import register
     from .resolution.scope import attached, current_manager
     from .resolution.settings_model import HandlerSettings
     from .runnables.tracing import traced
@@ -99,7 +99,7 @@ _MODULES = {
     "flush_on_sigterm": "dispatch.delivery.ending",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
-    "register": "resolution.factory",
+    "register": "resolution.instances",
     "reload": "resolution.asking",
     "requested": "resolution.asking",
     "resolve": "resolution.asking",

@@ -25,7 +25,7 @@ from chain_callbacks.errors import (
     SettingsError,
     UnknownInstanceError,
 )
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import Listening
@@ -72,14 +72,14 @@ def config_file(tmp_path, monkeypatch):
 
 def settings_of(name: str = "slack") -> tuple[str, str, int]:
     resolve([name])
-    settings = factory.live_handlers()[name].settings
+    settings = instances.live_handlers()[name].settings
     return (settings.url.get_secret_value(), settings.channel, settings.retries)
 
 
 def problems_of(name: str = "slack") -> tuple[str, ...]:
-    key = factory.identify(factory.Ref(name), source="a test")
+    key = instances.identify(instances.Ref(name), source="a test")
     with pytest.raises(HandlerSettingsError) as caught:
-        factory.live(key, source="a test")
+        instances.live(key, source="a test")
     return caught.value.problems
 
 
@@ -132,7 +132,7 @@ def test_named_instances_have_settings_and_keys_of_their_own(monkeypatch, config
     callbacks = ["slack", "slack:audit-log", "Slack:File", "slack:default"]
     STEP.invoke(1, {"callbacks": callbacks})
     assert [("step", "slack")] * 3 == heard
-    assert {"slack", "slack:audit-log", "slack:file"} == set(factory.live_handlers())
+    assert {"slack", "slack:audit-log", "slack:file"} == set(instances.live_handlers())
     assert ("plain", "c", 3) == settings_of("slack")
     assert ("audit", "general", 3) == settings_of("slack:audit-log")
     assert ("f", "general", 3) == settings_of("slack:file")
@@ -304,13 +304,13 @@ def test_settings_are_read_once_until_a_reload(monkeypatch, config_file):
     """A handler keeps its settings; `reload()` closes it and makes one with those of then."""
     monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "one")
     assert ("one", "general", 3) == settings_of()
-    first = factory.live_handlers()["slack"]
+    first = instances.live_handlers()["slack"]
     monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "two")
     assert ("one", "general", 3) == settings_of()
     reload()
     assert first.is_closed
     assert ("two", "general", 3) == settings_of()
-    assert first is not factory.live_handlers()["slack"]
+    assert first is not instances.live_handlers()["slack"]
 
 
 def test_the_file_is_read_once_until_a_reload(config_file, tmp_path):
@@ -370,7 +370,7 @@ def test_a_third_party_class_by_the_file_alone(config_file, monkeypatch):
         (row["name"], row["policy"]) for row in rows
     ]
     assert [("p", "there", 0.5), ("q", "here", 1.0)] == [
-        each.given for each in factory.live_handlers().values()
+        each.given for each in instances.live_handlers().values()
     ]
 
 

@@ -24,7 +24,7 @@ from chain_callbacks.errors import (
     SettingsError,
     UnknownHandlerError,
 )
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER
@@ -117,7 +117,7 @@ def test_disabled_attaches_nothing(monkeypatch, heard, listening, value):
         assert [] == current_manager().handlers
     assert [] == heard
     assert [] == resolve([listening("H")]).manager.handlers
-    assert {} == factory.live_handlers()
+    assert {} == instances.live_handlers()
 
 
 @pytest.mark.parametrize("value", ["0", "false", "no", "off", ""])

@@ -25,9 +25,9 @@ from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
 from ..resolution.environment import NAMES
-from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.fold import chosen
 from ..resolution.index import Candidate, index
+from ..resolution.instances import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.names import DEFAULT_INSTANCE, Ref, handler_name
 from ..resolution.root import environment_items
 from ..resolution.settings import Settings, settings

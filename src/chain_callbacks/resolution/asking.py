@@ -18,7 +18,7 @@ from ..errors import (
     InvalidNameError,
     SettingsError,
 )
-from . import factory
+from . import instances
 from .config import check as check_config
 from .explanation import Row, describe, table
 from .fold import Folded, fold
@@ -208,7 +208,7 @@ def reload() -> None:
 
     Runs that go on keep the handlers they have, which are closed now; runs that start get new ones.
     """
-    factory.reset()
+    instances.reset()
 
 
 def requested(text: str, *, allow: Iterable[str]) -> list[str]:

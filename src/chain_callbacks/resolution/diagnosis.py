@@ -25,7 +25,7 @@ from ..errors import (
     did_you_mean,
 )
 from . import environment as env
-from . import factory, plugins
+from . import instances, plugins
 from .asking import explain
 from .index import FIRST_PARTY, Candidate, index
 from .names import Entry, Ref, handler_name, parse_entry
@@ -122,7 +122,7 @@ def _variable_findings() -> Iterator[Finding]:
     for sentence in misspelt_variables():
         variable, _, rest = sentence.partition(" ")
         yield Finding(variable, "warning", rest, "rename or unset it")
-    known = factory.known_names()
+    known = instances.known_names()
     begins = f"{env.NAMES}_"
     seen: set[str] = set()
     for variable in sorted(os.environ):

@@ -22,7 +22,7 @@ from ..errors import (
     UnknownHandlerError,
 )
 from ..policies import UNSTATED, Policy
-from . import factory, policy_plugins
+from . import instances, policy_plugins
 from .environment import NAMES
 from .explanation import Row, RowStatus
 from .names import Entry, Ref
@@ -97,7 +97,7 @@ def fold(base: Routes, items: Sequence[Item]) -> Folded:
     return Folded(here, down, tuple(state.rows), problems, state.fatal, sources)
 
 
-def chosen(items: Sequence[Item]) -> frozenset[factory.Key]:
+def chosen(items: Sequence[Item]) -> frozenset[instances.Key]:
     """Return the named handlers that a fold of *items* would make; nothing is imported.
 
     What policy plugins would change is not among it: asking them imports them.
@@ -105,7 +105,7 @@ def chosen(items: Sequence[Item]) -> frozenset[factory.Key]:
     state = _begun(Routes())
     _choose(state, items)
     _require_all(state)
-    return frozenset(slot.key for slot in state.here if isinstance(slot.key, factory.Key))
+    return frozenset(slot.key for slot in state.here if isinstance(slot.key, instances.Key))
 
 
 def _begun(base: Routes) -> _Fold:
@@ -167,7 +167,7 @@ def _apply_entry(state: _Fold, item: Item, entry: Entry, lists: tuple[list[Slot]
         for slots in lists:
             _clear(slots, item)
         return
-    key = factory.identify(entry.ref, source=item.source)
+    key = instances.identify(entry.ref, source=item.source)
     if entry.operation == "remove":
         state.rows.append(Row(entry.text, item.source, "removes"))
         for slots in lists:
@@ -186,7 +186,7 @@ def _require(state: _Fold, entry: Entry) -> None:
     """Put in what the operator requires, and undo what code stated for it."""
     source = f"{NAMES}_REQUIRE"
     try:
-        key = factory.identify(entry.ref, source=source)
+        key = instances.identify(entry.ref, source=source)
     except ChainCallbacksError as error:
         state.rows.append(Row(entry.text, source, "unknown", reason=" ".join(str(error).split())))
         state.stop(error, source)
@@ -211,7 +211,7 @@ def _require(state: _Fold, entry: Entry) -> None:
 
 def _named(slots: Iterable[Slot]) -> tuple[str, ...]:
     return tuple(
-        str(slot.key) if isinstance(slot.key, factory.Key) else slot.row.text for slot in slots
+        str(slot.key) if isinstance(slot.key, instances.Key) else slot.row.text for slot in slots
     )
 
 
@@ -236,10 +236,10 @@ def _add(
     slots.append(Slot(key, handler, operator, item.policy, origin, row))
 
 
-def _remove(slots: list[Slot], key: factory.Key, ref: Ref, item: Item) -> None:
+def _remove(slots: list[Slot], key: instances.Key, ref: Ref, item: Item) -> None:
     for slot in list(slots):
         other = slot.key
-        if not isinstance(other, factory.Key) or other[:2] != key[:2]:
+        if not isinstance(other, instances.Key) or other[:2] != key[:2]:
             continue
         if ref.instance in (None, other.instance):
             slots.remove(slot)
@@ -275,13 +275,13 @@ def _stop(state: _Fold) -> None:
 
 def _make(state: _Fold) -> None:
     """Make the handlers of the names that are left, and drop those that cannot be made."""
-    made: dict[Hashable, factory.Live | ChainCallbacksError] = {}
+    made: dict[Hashable, instances.Live | ChainCallbacksError] = {}
     for slot in (*state.here, *state.down):
-        if slot.handler is not None or not isinstance(slot.key, factory.Key):
+        if slot.handler is not None or not isinstance(slot.key, instances.Key):
             continue
         if slot.key not in made:
             try:
-                made[slot.key] = factory.live(slot.key, source=slot.origin.source)
+                made[slot.key] = instances.live(slot.key, source=slot.origin.source)
             except ChainCallbacksError as error:
                 made[slot.key] = error
                 if slot.is_required:
@@ -289,7 +289,7 @@ def _make(state: _Fold) -> None:
                 else:
                     state.problems.append((error, slot.origin.source))
         result = made[slot.key]
-        if isinstance(result, factory.Live):
+        if isinstance(result, instances.Live):
             slot.handler, slot.operator = result.handler, result.operator
             slot.name, slot.content = str(slot.key), "redacted"
             slot.row.counters = counters_of(slot.name)

@@ -9,7 +9,7 @@ from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..errors import ChainCallbacksError, ConfigurationErrors, InvalidNameError, did_you_mean
 from . import environment as env
-from . import factory
+from . import instances
 from .fold import fold
 from .names import parse_entry
 from .settings import settings
@@ -36,11 +36,11 @@ root: Final = Root()
 
 def root_manager() -> CallbackManager:
     """Return the root manager: of the environment as it is now, resolved when it has changed."""
-    if root.is_empty and root.changes == factory.changes.count and env.is_empty():
+    if root.is_empty and root.changes == instances.changes.count and env.is_empty():
         return root.manager
     seen = tuple(env.values())
-    if root.seen != seen or root.changes != factory.changes.count:
-        changes = factory.changes.count
+    if root.seen != seen or root.changes != instances.changes.count:
+        changes = instances.changes.count
         word = settings()
         problems: list[ChainCallbacksError] = []
         manager, fatal = NOBODY, None
@@ -100,8 +100,8 @@ _said: Final = _Said()
 
 def warn(problem: ChainCallbacksError) -> None:
     """Say once what is done without, whoever asks for it how often."""
-    if _said.changes != factory.changes.count:
-        _said.changes, _said.problems = factory.changes.count, set()
+    if _said.changes != instances.changes.count:
+        _said.changes, _said.problems = instances.changes.count, set()
     what = (getattr(problem, "name", ""), getattr(problem, "reason", str(problem)))
     if what not in _said.problems:
         _said.problems.add(what)

@@ -12,7 +12,7 @@ from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner
 from . import environment as env
-from . import factory
+from . import instances
 from .handler_settings import Given, model_of
 from .names import DEFAULT_INSTANCE, parse_name
 from .plugins import describe
@@ -66,8 +66,8 @@ def show(name: str) -> Shown:
     Raises:
         ChainCallbacksError: There is none of that name, or it cannot be imported.
     """
-    key = factory.identify(parse_name(name, source=_ASKING), source=_ASKING)
-    provider, provenance = factory.provider_of(key, source=_ASKING)
+    key = instances.identify(parse_name(name, source=_ASKING), source=_ASKING)
+    provider, provenance = instances.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
     given = Given(key.name, instance)
     facts = _facts(provider)
@@ -90,7 +90,7 @@ def show(name: str) -> Shown:
             *(_setting(field, info, given) for field, info in fields.items()),
             *(_policy(policy, provider, given) for policy in POLICIES),
         ),
-        instances=factory.instances_of(key.name),
+        instances=instances.instances_of(key.name),
     )
 
 

@@ -11,7 +11,7 @@ from ..dispatch.sinks import events_of
 from ..handler import Content
 from ..policies import UNSTATED, Policy
 from .explanation import Row
-from .factory import Key
+from .instances import Key
 from .provenance import Provenance
 
 NOWHERE: Final = Provenance()

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .inspection.explain import explain
     from .policies import Local, policy
-    from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
+    from .resolution.instances import register
     from .resolution.names import requested
     from .resolution.resolver import attached, check, current_manager, reload, resolve
-    from .resolution.settings import HandlerSettings
+    from .resolution.settings_model import HandlerSettings
     from .runnables.tracing import traced
 
 __all__ = [
@@ -82,7 +82,7 @@ _MODULES = {
     "DefaultRedactor": "dispatch.redaction",
     "FlushReport": "delivery.flush",
     "HandlerDeniedError": "errors",
-    "HandlerSettings": "resolution.settings",
+    "HandlerSettings": "resolution.settings_model",
     "HandlerStats": "delivery.flush",
     "Local": "policies",
     "Redactor": "dispatch.redaction",
@@ -100,7 +100,7 @@ _MODULES = {
     "flush_on_sigterm": "delivery.flush",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
-    "register": "resolution.factory",
+    "register": "resolution.instances",
     "reload": "resolution.resolver",
     "requested": "resolution.names",
     "resolve": "resolution.resolver",

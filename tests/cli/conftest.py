@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import chain_callbacks
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.resolution.requirements import own_version
 
 # Our dependencies cannot be found on the path of a test.
@@ -76,13 +76,13 @@ def _nothing_installed_but_ourselves(
     dynamic = [entry for entry in sys.path if entry.endswith("lib-dynload")]
     monkeypatch.setattr(sys, "path", [str(site), *library, *dynamic])
     fake_distribution("chain-callbacks", "0.1.0", BUILT_IN)
-    registered, modules = dict(factory._registered), set(sys.modules)
-    factory.reset()
+    registered, modules = dict(instances._registered), set(sys.modules)
+    instances.reset()
     own_version.cache_clear()
     yield
-    factory._registered.clear()
-    factory._registered.update(registered)
-    factory.reset()
+    instances._registered.clear()
+    instances._registered.update(registered)
+    instances.reset()
     own_version.cache_clear()
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):

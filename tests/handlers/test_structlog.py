@@ -21,7 +21,7 @@ from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
 from chain_callbacks.policies import policy
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.runnables import AIMessage, ChatGeneration, LLMResult
 from chain_callbacks.testing import FakeClock, deterministic
 
@@ -406,14 +406,14 @@ def test_settings_are_read_from_the_environment_in_any_case(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`LEVEL=INFO` is what people write."""
-    monkeypatch.setattr(factory, "_registered", {"lines": StructlogHandler})
+    monkeypatch.setattr(instances, "_registered", {"lines": StructlogHandler})
     monkeypatch.setenv("CHAIN_CALLBACKS_LINES__LEVEL", "INFO")
     monkeypatch.setenv("CHAIN_CALLBACKS_LINES__RENDERER", "Json")
     monkeypatch.setenv("CHAIN_CALLBACKS_LINES__CONTENT", "full")
-    factory.reset()
+    instances.reset()
     with resolve("lines").manager.run("chain", "job", 1) as run:
         run.end("z")
-    factory.reset()
+    instances.reset()
     assert [("chain_end", "z")] == [(line["event"], line["outputs"]) for line in lines(capsys)]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import chain_callbacks
 from chain_callbacks import BaseCallbackHandler, register
-from chain_callbacks.resolution import factory, index, plugins
+from chain_callbacks.resolution import index, instances, plugins
 from chain_callbacks.resolution.requirements import own_version
 
 # Our dependencies cannot be found on the path of a test.
@@ -51,11 +51,11 @@ class Listening(BaseCallbackHandler):
 @pytest.fixture(autouse=True)
 def clean_registry() -> Iterator[None]:
     """Forget what a test registered, made and scanned."""
-    before = dict(factory._registered)
+    before = dict(instances._registered)
     yield
-    factory._registered.clear()
-    factory._registered.update(before)
-    factory.reset()
+    instances._registered.clear()
+    instances._registered.update(before)
+    instances.reset()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", [str(folder), *library, *dynamic])
     importlib.invalidate_caches()
     before = set(sys.modules)
-    factory.reset()
+    instances.reset()
     own_version.cache_clear()
     yield folder
     for name in set(sys.modules) - before:

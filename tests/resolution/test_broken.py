@@ -16,7 +16,7 @@ from chain_callbacks.errors import (
     SettingsError,
     UnknownHandlerError,
 )
-from chain_callbacks.resolution import factory, plugins
+from chain_callbacks.resolution import instances, plugins
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER
@@ -154,7 +154,7 @@ def test_a_name_in_the_environment(reason, site, monkeypatch, said):
             "The run goes on without it."
         )
     ] == said()
-    assert {"good"} == set(factory.live_handlers())
+    assert {"good"} == set(instances.live_handlers())
 
 
 def test_a_name_at_run_time(reason, said):
@@ -310,7 +310,7 @@ def test_a_plugin_that_is_not_named_is_not_imported(fake_distribution, good, mon
     monkeypatch.setenv("CHAIN_CALLBACKS", "good")
     STEP.invoke(1)
     STEP.invoke(1, {"callbacks": ["good", "-poison"]})
-    assert ("also", "good", "poison") == factory.known_names()
+    assert ("also", "good", "poison") == instances.known_names()
     check()
     explain()
     with pytest.raises(UnknownHandlerError):

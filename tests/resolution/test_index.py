@@ -11,7 +11,7 @@ import pytest
 
 from chain_callbacks import BaseCallbackHandler, explain, register, reload, resolve
 from chain_callbacks.errors import AmbiguousHandlerError, UnknownHandlerError
-from chain_callbacks.resolution import factory, index
+from chain_callbacks.resolution import index, instances
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER
@@ -257,7 +257,7 @@ def test_many_threads_share_one_handler(fake_distribution, heard):
 
     with ThreadPoolExecutor(64) as pool:
         handlers = set(map(id, pool.map(work, range(64))))
-    assert {id(factory.live_handlers()["alerts"])} == handlers
+    assert {id(instances.live_handlers()["alerts"])} == handlers
     assert sorted(f"step {n}" for n in range(64)) == sorted(sys.modules["alerts"].heard)
 
 

@@ -1,564 +1,501 @@
-"""Where a handler's settings come from: variables, secret files, the operator's file."""
+"""The operator's word: what the environment and its file say, whatever code says."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import SettingsConfigDict
 
+import chain_callbacks
 from chain_callbacks import (
-    HandlerSettings,
+    Local,
     attached,
-    check,
-    explain,
+    current_manager,
     policy,
     register,
     reload,
+    requested,
     resolve,
 )
 from chain_callbacks.errors import (
+    BrokenPluginError,
     ConfigurationErrors,
-    HandlerSettingsError,
-    InvalidPolicyError,
+    HandlerDeniedError,
+    InvalidNameError,
+    PolicyPluginError,
     SettingsError,
-    UnknownInstanceError,
+    UnknownHandlerError,
 )
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.runnables import RunnableLambda
 
-from .conftest import Listening
+from .conftest import HANDLER
 
 STEP = RunnableLambda(lambda value: value, name="step")
 
 
-class Settings(HandlerSettings):
-    url: SecretStr
-    channel: str = "general"
-    retries: int = 3
-    labels: tuple[str, ...] = ()
+def nested(callbacks: object = None) -> RunnableLambda:
+    """Return a chain with a step in it that is called with *callbacks*."""
+    return RunnableLambda(lambda value: STEP.invoke(value, {"callbacks": callbacks}), name="chain")
 
 
 @pytest.fixture(autouse=True)
-def slack(heard, site):
-    """Register `slack`, a handler with settings; what it was made with stands in it."""
+def _names(names, site):
+    """Register a, b, c and d on an empty path."""
 
-    class Slack(Listening):
-        settings_model = Settings
 
-        def __init__(self, settings: Settings) -> None:
-            super().__init__("slack", heard)
-            self.settings = settings
-            self.is_closed = False
+def who(heard: list[tuple[str, str]], run: str = "step") -> list[str]:
+    return [name for each, name in heard if each == run]
 
-        def close(self) -> None:
-            self.is_closed = True
 
-    register("slack", Slack)
+def test_the_environment_may_change_between_runs(monkeypatch, heard):
+    """Each root run sees the variable as it is then, also after the import."""
+    for value in ("a", "b", "", "a,b"):
+        monkeypatch.setenv("CHAIN_CALLBACKS", value)
+        STEP.invoke(1)
+    monkeypatch.delenv("CHAIN_CALLBACKS")
+    STEP.invoke(1)
+    assert ["a", "b", "a", "b"] == who(heard)
+
+
+def test_a_run_keeps_the_environment_that_it_started_in(monkeypatch, heard):
+    """A change in the middle of a run is seen by the next root."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "a")
+
+    def body(value: int) -> int:
+        monkeypatch.setenv("CHAIN_CALLBACKS", "b")
+        return STEP.invoke(value)
+
+    RunnableLambda(body, name="chain").invoke(1)
+    STEP.invoke(1)
+    assert ["a", "b"] == who(heard)
+
+
+def test_a_bad_name_of_the_environment_is_told_once(monkeypatch, heard, said):
+    """One warning for each; the others hear, and the next runs are silent about it."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "a,slak,b d,c")
+    for _ in range(3):
+        STEP.invoke(1)
+    assert ["a", "c"] * 3 == who(heard)
+    assert 2 == len(said())
+
+
+def test_a_misspelt_variable_is_noticed(monkeypatch, said):
+    """A variable of ours that there is not is told once, with the one that it is like."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DISABELD", "1")
+    monkeypatch.setenv("CHAIN_CALLBACKS_CALLBACKS", "a")
+    monkeypatch.setenv("CHAIN_CALLBACKS_A__ONLY", "all")
+    for _ in range(2):
+        STEP.invoke(1)
+    assert [
+        (
+            "CHAIN_CALLBACKS_CALLBACKS is no setting of chain-callbacks. "
+            "Did you mean 'CHAIN_CALLBACKS_ALLOW'?"
+        ),
+        (
+            "CHAIN_CALLBACKS_DISABELD is no setting of chain-callbacks. "
+            "Did you mean 'CHAIN_CALLBACKS_DISABLED'?"
+        ),
+    ] == said()
+
+
+def test_a_misspelt_variable_names_nobody(monkeypatch, heard):
+    """`CHAIN_CALLBACKS_CALLBACKS` is no second way to name handlers."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_CALLBACKS", "a")
+    monkeypatch.setenv("CHAIN_CALLBACKS_STRICT", "0")
+    STEP.invoke(1)
+    assert [] == heard
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes", "on", "TRUE"])
+def test_disabled_attaches_nothing(monkeypatch, heard, listening, value):
+    """Nobody hears: names, objects, what is attached and what is required included."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "a,no-such")
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "b")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", value)
+    chain = RunnableLambda(lambda v: STEP.invoke(v, {"callbacks": [listening("H")]}))
+    with attached("c"):
+        chain.with_config(callbacks=["d"]).invoke(1, {"callbacks": [listening("H"), "slak"]})
+        assert [] == current_manager().handlers
+    assert [] == heard
+    assert [] == resolve([listening("H")]).manager.handlers
+    assert {} == instances.live_handlers()
+
+
+@pytest.mark.parametrize("value", ["0", "false", "no", "off", ""])
+def test_disabled_may_be_off(monkeypatch, heard, value):
+    """0, false, no, off and nothing are off."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", value)
+    STEP.invoke(1, {"callbacks": ["a"]})
+    assert ["a"] == who(heard)
+
+
+def test_a_setting_that_is_wrong_stops_everything(monkeypatch, heard):
+    """A framework setting that cannot be read might have forbidden something: nothing runs."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", "perhaps")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "-a,b d")
+    with pytest.raises(SettingsError) as caught:
+        STEP.invoke(1, {"callbacks": ["a"]})
+    assert [] == heard
+    assert (
+        (
+            "CHAIN_CALLBACKS_DENY: '-a' cannot stand in the list: it takes something out, and "
+            "only the name of a handler may stand there."
+        ),
+        "CHAIN_CALLBACKS_DISABLED: Input should be a valid boolean, unable to interpret input",
+    ) == caught.value.problems
+
+
+def test_strict_makes_a_bad_name_an_error(monkeypatch, heard):
+    """With it, what the environment names wrongly stops the run, all at once."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "a,slak,b d,a:nobody")
+    monkeypatch.setenv("CHAIN_CALLBACKS_STRICT", "1")
+    for _ in range(2):
+        with pytest.raises(ConfigurationErrors) as caught:
+            STEP.invoke(1)
+        assert 3 == len(caught.value.exceptions)
+    assert [] == heard
+
+
+def test_strict_raises_all_of_a_call(monkeypatch, heard):
+    """What a call names wrongly is raised at once too."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_STRICT", "1")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "b")
+    register("broken", lambda: 7)
+    with pytest.raises(ConfigurationErrors) as caught:
+        STEP.invoke(1, {"callbacks": ["slak", "b", "broken", "a"]})
+    assert [UnknownHandlerError, HandlerDeniedError, BrokenPluginError] == [
+        type(each) for each in caught.value.exceptions
+    ]
+    assert [] == heard
+
+
+# Require
+
+
+@pytest.fixture
+def require_d(monkeypatch):
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "d")
+
+
+@pytest.mark.usefixtures("require_d")
+@pytest.mark.parametrize("callbacks", [None, [], ["none"], ["-d"], ["none", "-d"], ["a", "-d"]])
+def test_what_is_required_hears_every_run(heard, callbacks):
+    """No call, constructor, block or nested call takes it out."""
+    chain = RunnableLambda(
+        lambda value: STEP.invoke(value, {"callbacks": callbacks}), name="chain", callbacks=["-d"]
+    )
+    with attached("none"):
+        chain.invoke(1, {"callbacks": callbacks})
+    assert ["d"] == [name for name in who(heard, "chain") if name == "d"]
+    assert ["d"] == [name for name in who(heard) if name == "d"]
+
+
+@pytest.mark.usefixtures("require_d")
+@pytest.mark.parametrize(
+    "callbacks",
+    [
+        [policy("d", only="errors")],
+        [Local("d")],
+        [Local(policy("d", tags="x"))],
+        [policy("d", only="errors"), policy("d", tags="x")],
+        ["-d", policy("d", only="llm")],
+    ],
+)
+def test_what_is_required_is_not_filtered(heard, callbacks):
+    """A policy that code states for it is undone, here and below."""
+    nested(callbacks).invoke(1, {"callbacks": callbacks})
+    assert (["d"], ["d"]) == (who(heard, "chain"), who(heard))
+
+
+def test_what_is_required_is_not_filtered_as_an_object(heard, listening, monkeypatch):
+    """Passing the very object with a policy does not filter it either."""
+    handler = listening("audit")
+    register("audit", lambda: handler)
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "audit")
+    STEP.invoke(1, {"callbacks": [policy(handler, only="errors")]})
+    assert ["audit"] == who(heard)
+
+
+def test_what_is_required_may_be_filtered_by_the_operator(heard, monkeypatch):
+    """The operator's own policy for it holds."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "d")
+    monkeypatch.setenv("CHAIN_CALLBACKS_D__ONLY", "roots")
+    nested().invoke(1)
+    assert (["d"], []) == (who(heard, "chain"), who(heard))
+
+
+@pytest.mark.usefixtures("require_d")
+def test_what_is_required_keeps_the_place_it_has(heard):
+    """Named too, it is heard once, where it was named."""
+    STEP.invoke(1, {"callbacks": ["d", "a"]})
+    assert ["d", "a"] == who(heard)
+
+
+def test_what_is_required_may_be_denied_to_nobody(heard, monkeypatch):
+    """REQUIRE beats DENY and ALLOW."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "d")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "d")
+    monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", "a")
+    STEP.invoke(1, {"callbacks": ["a", "d"]})
+    assert ["a", "d"] == who(heard)
+
+
+@pytest.mark.parametrize("required", ["audit", "broken"])
+def test_what_is_required_and_missing_stops_everything(heard, monkeypatch, required):
+    """Unknown or broken, it fails closed: nothing runs that it would not see."""
+    register("broken", lambda: 7)
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", required)
+    ran = []
+    for _ in range(2):
+        with pytest.raises((UnknownHandlerError, BrokenPluginError)) as caught:
+            RunnableLambda(ran.append).invoke(1, {"callbacks": ["a"]})
+        assert ("CHAIN_CALLBACKS_REQUIRE", required) == (caught.value.source, caught.value.name)
+    assert ([], []) == (ran, heard)
+
+
+def test_what_is_required_and_missing_is_explained(monkeypatch):
+    """`explain()` does not raise: a row says why nothing would run."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "audit")
+    (row,) = chain_callbacks.explain().as_data()
+    assert ("audit", "CHAIN_CALLBACKS_REQUIRE", "unknown") == (
+        row["text"],
+        row["source"],
+        row["status"],
+    )
+
+
+# Allow and deny
+
+
+def test_only_what_is_allowed_may_be_named(heard, monkeypatch, listening, said):
+    """ALLOW is a list of names; objects, which are the program's code, are not asked."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", "a")
+    monkeypatch.setenv("CHAIN_CALLBACKS", "a,b")
+    STEP.invoke(1, {"callbacks": [listening("H")]})
+    assert ["a", "H"] == who(heard)
+    assert [
+        (
+            "The handler 'b' may not be used; CHAIN_CALLBACKS asks for it and "
+            "CHAIN_CALLBACKS_ALLOW "
+            "forbids it. Take the name out, or have the rule changed.\nThe run goes on without it."
+        )
+    ] == said()
+    with pytest.raises(HandlerDeniedError):
+        STEP.invoke(1, {"callbacks": ["b"]})
+    with pytest.raises(HandlerDeniedError), attached("b"):
+        ...
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed", "denied"),
+    [("a", ["a", "a:x"], ["b"]), ("a:x", ["a:x"], ["a"]), ("a:default", ["a"], ["a:x"])],
+)
+def test_instances_in_the_rules(monkeypatch, rule, allowed, denied):
+    """A name stands for all its instances, an instance for itself."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", rule)
+    resolve(allowed)
+    for name in denied:
+        with pytest.raises(HandlerDeniedError):
+            resolve([name])
+    monkeypatch.delenv("CHAIN_CALLBACKS_ALLOW")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", rule)
+    resolve(denied)
+    for name in allowed:
+        with pytest.raises(HandlerDeniedError):
+            resolve([name])
+
+
+@pytest.fixture
+def two_offers(fake_distribution):
+    """`alerts` of two distributions, and `slack` of ours and of another."""
+    for distribution, name in (
+        ("one", "alerts"),
+        ("two", "alerts"),
+        ("chain-callbacks-slack", "slack"),
+        ("evil", "slack"),
+    ):
+        made = f"{distribution}_{name}_x".replace("-", "_")
+        fake_distribution(
+            distribution,
+            entry_points={name: f"{made}:Handler"},
+            modules={made: HANDLER.format(name="Handler")},
+        )
+
+
+@pytest.mark.usefixtures("two_offers")
+@pytest.mark.parametrize(
+    ("rule", "allowed", "denied"),
+    [
+        ("one/alerts", ["one/alerts"], ["two/alerts"]),
+        ("alerts", ["one/alerts", "two/alerts"], ["slack"]),
+        ("slack", ["slack", "chain-callbacks-slack/slack"], ["evil/slack"]),
+        ("evil/slack", ["evil/slack"], ["slack", "chain-callbacks-slack/slack"]),
+    ],
+)
+def test_distributions_in_what_is_allowed(monkeypatch, rule, allowed, denied):
+    """Who allows `slack` allows the one that bears the name by right."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", rule)
+    resolve(allowed)
+    for name in denied:
+        with pytest.raises(HandlerDeniedError):
+            resolve([name])
+
+
+@pytest.mark.usefixtures("two_offers")
+@pytest.mark.parametrize(
+    ("rule", "denied", "allowed"),
+    [
+        ("one/alerts", ["one/alerts"], ["two/alerts"]),
+        ("alerts", ["one/alerts", "two/alerts"], ["slack"]),
+        ("slack", ["slack", "evil/slack"], ["one/alerts"]),
+        ("evil/slack", ["evil/slack"], ["slack"]),
+        ("chain-callbacks-slack/slack", ["slack"], ["evil/slack"]),
+    ],
+)
+def test_distributions_in_what_is_denied(monkeypatch, rule, denied, allowed):
+    """Who denies a name denies it of everybody; who denies it of one, of that one."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", rule)
+    resolve(allowed)
+    for name in denied:
+        with pytest.raises(HandlerDeniedError):
+            resolve([name])
+
+
+def test_a_denied_name_may_be_removed(heard, monkeypatch):
+    """Taking out what is denied anyway is no fault."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "b")
+    STEP.invoke(1, {"callbacks": ["a", "-b"]})
+    assert ["a"] == who(heard)
+
+
+def test_deny_beats_allow(monkeypatch):
+    """A name on both lists is denied, and DENY is named."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", "a")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "a")
+    with pytest.raises(HandlerDeniedError) as caught:
+        resolve(["a"])
+    assert ("a", "CHAIN_CALLBACKS_DENY") == (caught.value.name, caught.value.rule)
+
+
+# The file
 
 
 @pytest.fixture
 def config_file(tmp_path, monkeypatch):
-    """Write the operator's file."""
-
     def write(text: str) -> None:
-        path = tmp_path / "callbacks.toml"
-        path.write_text(text, "utf-8")
-        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+        (tmp_path / "callbacks.toml").write_text(text, "utf-8")
+        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(tmp_path / "callbacks.toml"))
 
     return write
 
 
-def settings_of(name: str = "slack") -> tuple[str, str, int]:
-    resolve([name])
-    settings = factory.live_handlers()[name].settings
-    return (settings.url.get_secret_value(), settings.channel, settings.retries)
-
-
-def problems_of(name: str = "slack") -> tuple[str, ...]:
-    key = factory.identify(factory.Ref(name), source="a test")
-    with pytest.raises(HandlerSettingsError) as caught:
-        factory.live(key, source="a test")
-    return caught.value.problems
-
-
-def test_variables_fill_the_model(monkeypatch):
-    """A field is a variable: the handler's name, two underscores, the field."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "https://x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__RETRIES", "5")
-    assert ("https://x", "general", 5) == settings_of()
-
-
-def test_the_file_fills_the_model(config_file):
-    """A section of the operator's file has a handler's fields by name."""
-    config_file('[handlers.slack]\nurl = "https://file"\nretries = 7\n')
-    assert ("https://file", "general", 7) == settings_of()
-
-
-def test_a_secret_file_fills_a_field(tmp_path, monkeypatch):
-    """A file named as the variable, in the operator's folder, holds the value."""
-    folder = tmp_path / "secrets"
-    folder.mkdir()
-    (folder / "chain_callbacks_slack__url").write_text("https://secret\n")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SECRETS_DIR", str(folder))
-    assert ("https://secret", "general", 3) == settings_of()
-
-
-def test_a_variable_beats_a_secret_file_beats_the_file(tmp_path, monkeypatch, config_file):
-    """Nearer to the process wins, field by field."""
-    folder = tmp_path / "secrets"
-    folder.mkdir()
-    (folder / "CHAIN_CALLBACKS_SLACK__URL").write_text("secret")
-    (folder / "CHAIN_CALLBACKS_SLACK__CHANNEL").write_text("secret")
-    config_file(
-        f'secrets_dir = "{folder}"\n[handlers.slack]\nurl = "f"\nchannel = "f"\nretries = 9\n'
-    )
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "variable")
-    assert ("variable", "secret", 9) == settings_of()
-
-
-def test_an_empty_variable_is_none(monkeypatch, config_file):
-    """A variable that is set to nothing leaves the file's value."""
-    config_file('[handlers.slack]\nurl = "https://file"\n')
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "")
-    assert ("https://file", "general", 3) == settings_of()
-
-
-def test_named_instances_have_settings_and_keys_of_their_own(monkeypatch, config_file, heard):
-    """`slack:audit` is a second handler, which takes over nothing of the first."""
-    config_file('[handlers.slack]\nurl = "plain"\nchannel = "c"\n[handlers."slack:file"]\nurl="f"')
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__AUDIT_LOG__URL", "audit")
-    callbacks = ["slack", "slack:audit-log", "Slack:File", "slack:default"]
-    STEP.invoke(1, {"callbacks": callbacks})
-    assert [("step", "slack")] * 3 == heard
-    assert {"slack", "slack:audit-log", "slack:file"} == set(factory.live_handlers())
-    assert ("plain", "c", 3) == settings_of("slack")
-    assert ("audit", "general", 3) == settings_of("slack:audit-log")
-    assert ("f", "general", 3) == settings_of("slack:file")
-
-
-def test_an_instance_that_nobody_configured(monkeypatch):
-    """Naming it is an error that says which variable makes it exist."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "x")
-    with pytest.raises(UnknownInstanceError) as caught:
-        resolve(["slack:audit"])
-    assert (
-        "No handler is called 'slack:audit'; config[\"callbacks\"][0] asks for it. Nobody "
-        "configured that instance: set one of its settings, "
-        "CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>, to make it exist."
-    ) == str(caught.value)
-
-
-def test_removing_an_instance_leaves_the_others(monkeypatch, heard):
-    """`-slack:audit` takes that one out, `-slack` all of them."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__AUDIT__URL", "y")
-    monkeypatch.setenv("CHAIN_CALLBACKS", "slack,slack:audit")
-
-    def keys(*callbacks: str) -> list[str]:
-        rows = resolve(list(callbacks)).as_data()
-        return [row["name"] for row in rows if row["status"] == "active"]
-
-    assert ["slack"] == keys("-slack:audit")
-    assert ["slack:audit"] == keys("-slack:default")
-    assert [] == keys("-slack")
-
-
-def test_a_missing_field_is_named_by_its_variable(said):
-    """What is missing is named as what is to be set."""
-    assert ("CHAIN_CALLBACKS_SLACK__URL is not set",) == problems_of()
-    assert 1 == STEP.invoke(1, {"callbacks": ["slack"]})
-    assert [
-        (
-            'slack: CHAIN_CALLBACKS_SLACK__URL is not set. config["callbacks"][0] asks for it. '
-            "Set what is missing, or take the name out.\nThe run goes on without it."
-        )
-    ] == said()
-
-
-def test_a_wrong_value_is_named_by_its_variable_and_not_shown(monkeypatch):
-    """A value that does not fit is told by its variable and by what was wanted."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__RETRIES", "many")
-    assert (
-        (
-            "CHAIN_CALLBACKS_SLACK__RETRIES is wrong: input should be a valid integer, unable to "
-            "parse string as an integer"
-        ),
-    ) == problems_of()
-
-
-def test_a_list_that_is_no_json(monkeypatch):
-    """A list in a variable must be JSON; where it is not, the variable is named."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__LABELS", "a,b")
-    assert (
-        "CHAIN_CALLBACKS_SLACK__LABELS is wrong: it is not the JSON that its type asks for",
-    ) == problems_of()
-
-
-def test_a_validator_that_raises_what_it_likes(monkeypatch, said):
-    """An author's validator may raise any exception; the run goes on without the handler."""
-    from pydantic import field_validator
-
-    class Odd(HandlerSettings):
-        url: str = ""
-
-        @field_validator("url")
-        @classmethod
-        def _check(cls, value: str) -> str:
-            raise KeyError(value)
-
-    class Handler(Listening):
-        settings_model = Odd
-
-    register("odd", Handler)
-    monkeypatch.setenv("CHAIN_CALLBACKS_ODD__URL", "x")
-    assert 1 == STEP.invoke(1, {"callbacks": ["odd"]})
-    (warning,) = said()
-    assert warning.startswith("odd: reading them raised KeyError. ")
-
-
-def test_a_misspelt_variable_is_noticed(monkeypatch, said):
-    """A variable that is none of a handler's settings is told, with the one that it is like."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__CHANEL", "x")
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__ONYL", "x")
-    STEP.invoke(1, {"callbacks": ["slack"]})
-    assert [
-        (
-            "slack: CHAIN_CALLBACKS_SLACK__CHANEL is no setting of it. "
-            "Did you mean 'CHAIN_CALLBACKS_SLACK__CHANNEL'?"
-        ),
-        (
-            "slack: CHAIN_CALLBACKS_SLACK__ONYL is no setting of it. "
-            "Did you mean 'CHAIN_CALLBACKS_SLACK__ONLY'?"
-        ),
-    ] == sorted(said())
-
-
-def test_a_misspelt_variable_stands_beside_what_is_missing(monkeypatch):
-    """The likeliest reason for a missing field is told with it."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__ULR", "x")
-    assert (
-        "CHAIN_CALLBACKS_SLACK__URL is not set",
-        (
-            "CHAIN_CALLBACKS_SLACK__ULR is no setting of it. "
-            "Did you mean 'CHAIN_CALLBACKS_SLACK__URL'?"
-        ),
-    ) == problems_of()
-
-
-def test_a_misspelt_variable_of_a_handler_without_settings(monkeypatch, said, listening):
-    """Policies are settings of every handler, and a misspelt one is noticed too."""
-    register("plain", lambda: listening("plain"))
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONYL", "errors")
-    STEP.invoke(1, {"callbacks": ["plain"]})
-    assert [
-        (
-            "plain: CHAIN_CALLBACKS_PLAIN__ONYL is no setting of it. "
-            "Did you mean 'CHAIN_CALLBACKS_PLAIN__ONLY'?"
-        )
-    ] == said()
-
-
-def test_a_misspelt_key_of_the_file(config_file):
-    """A key that is no field is refused, with the one that it is like."""
-    config_file('[handlers.slack]\nurl = "x"\nchanel = "y"\n')
-    assert ("'chanel' is no key of [handlers.slack]. Did you mean 'channel'?",) == problems_of()
-
-
-def test_a_settings_object_made_in_code_reads_nothing(monkeypatch, tmp_path):
-    """Made by hand, a settings object has its arguments and defaults, whatever is set."""
-    for variable in ("URL", "CHANNEL", "CHAIN_CALLBACKS_SLACK__CHANNEL", "channel"):
-        monkeypatch.setenv(variable, "from outside")
-    assert ("x", "general") == (Settings(url="x").url.get_secret_value(), Settings(url="x").channel)
-    with pytest.raises(ValidationError):
-        Settings()
-
-
-def test_a_file_lying_about_is_not_read(monkeypatch, tmp_path):
-    """A `.env` in the working directory redirects nothing, though a model asks for it."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".env").write_text(
-        "URL=evil\nCHANNEL=evil\nCHAIN_CALLBACKS_SLACK__CHANNEL=evil\nCHAIN_CALLBACKS=slack\n"
-    )
-
-    class Careless(Settings):
-        model_config = SettingsConfigDict(env_file=".env")
-
-    class Handler(Listening):
-        settings_model = Careless
-
-        def __init__(self, settings):
-            self.settings = settings
-
-    register("careless", Handler)
-    monkeypatch.setenv("CHAIN_CALLBACKS_CARELESS__URL", "x")
-    assert ("x", "general", 3) == settings_of("careless")
-    assert "general" == Careless(url="x").channel
-
-
-def test_settings_are_read_once_until_a_reload(monkeypatch, config_file):
-    """A handler keeps its settings; `reload()` closes it and makes one with those of then."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "one")
-    assert ("one", "general", 3) == settings_of()
-    first = factory.live_handlers()["slack"]
-    monkeypatch.setenv("CHAIN_CALLBACKS_SLACK__URL", "two")
-    assert ("one", "general", 3) == settings_of()
-    reload()
-    assert first.is_closed
-    assert ("two", "general", 3) == settings_of()
-    assert first is not factory.live_handlers()["slack"]
-
-
-def test_the_file_is_read_once_until_a_reload(config_file, tmp_path):
-    """A file that changes while the process runs changes nothing before `reload()`."""
-    config_file('callbacks = ["slack"]\n[handlers.slack]\nurl = "one"\n')
-    assert ["slack"] == [row["text"] for row in resolve().as_data()]
-    (tmp_path / "callbacks.toml").write_text("callbacks = []\n")
-    assert ["slack"] == [row["text"] for row in resolve().as_data()]
-    reload()
-    assert [] == resolve().as_data()
-
-
-def test_a_reload_awaits_and_isolates(monkeypatch, said):
-    """An asynchronous `close` is awaited; one that raises is logged, and the others closed."""
-    closed = []
-
-    class Asynchronous(Listening):
-        async def close(self) -> None:
-            closed.append(self.name)
-
-    class Failing(Listening):
-        def close(self) -> None:
-            raise OSError("no")
-
-    register("failing", lambda: Failing("failing", []))
-    register("asynchronous", lambda: Asynchronous("asynchronous", []))
-    resolve(["failing", "asynchronous"])
-    reload()
-    assert ["asynchronous"] == closed
-    assert ["Closing the handler failing failed with OSError."] == said()
-
-
-@pytest.fixture
-def library(site):
-    """A library with a handler of its own, which knows nothing of us."""
-    (site / "library_x.py").write_text(
-        "class Tracer:\n"
-        "    def __init__(self, public_key, *, host='here', sample=1.0):\n"
-        "        self.given = (public_key, host, sample)\n"
-        "    def on_chain_start(self, serialized, inputs, **kwargs):\n"
-        "        pass\n"
-        "class Group:\n    Inner = Tracer\n"
-    )
-
-
-@pytest.mark.usefixtures("library")
-def test_a_third_party_class_by_the_file_alone(config_file, monkeypatch):
-    """`class` names it; the section's other keys, and variables, are its keyword arguments."""
-    config_file(
-        'callbacks = ["tracer"]\n[handlers.tracer]\nclass = "library_x:Tracer"\n'
-        'public_key = "p"\nsample = 0.5\nonly = "roots"\n'
-        '[handlers."tracer:inner"]\nclass = "library_x:Group.Inner"\npublic_key = "q"\n'
-    )
-    monkeypatch.setenv("CHAIN_CALLBACKS_TRACER__HOST", "there")
-    rows = resolve(["tracer:inner"]).as_data()
-    assert [("tracer", "only=roots content=redacted"), ("tracer:inner", "content=redacted")] == [
-        (row["name"], row["policy"]) for row in rows
-    ]
-    assert [("p", "there", 0.5), ("q", "here", 1.0)] == [
-        each.given for each in factory.live_handlers().values()
-    ]
-
-
-@pytest.mark.usefixtures("library")
-@pytest.mark.parametrize(
-    ("path", "reason"),
-    [
-        ("library_x:Missing", "AttributeError: module 'library_x' has no attribute 'Missing'"),
-        ("library_x", "AttributeError: module 'library_x' has no attribute ''"),
-        ("no_library:X", "ModuleNotFoundError: No module named 'no_library'"),
-        ("library_x:__name__", "class = 'library_x:__name__' is no class"),
-        ("library_x:Group", ("its type Group has no method of the event table, such as "
-         "on_chain_start")),
-        ("library_x:Tracer", "making it raised TypeError"),
-    ],
-)  # fmt: skip
-def test_a_third_party_class_that_cannot_be_used(config_file, path, reason):
-    """It is broken as a plugin may be, and the reason names what is wrong with the path."""
-    config_file(f'callbacks = ["tracer"]\n[handlers.tracer]\nclass = "{path}"\n')
-    with pytest.raises(ConfigurationErrors) as caught:
-        check()
-    assert [reason] == [error.reason for error in caught.value.exceptions]
-
-
-def test_a_dotted_path_is_no_name(config_file):
-    """A class is named in the file alone: never at run time, nor in the environment."""
-    with pytest.raises(ValueError, match="is no handler name"):
-        resolve(["library_x:Tracer.x"])
-    config_file('[handlers.tracer]\nclass = "library_x:Tracer"\n')
-    with pytest.raises(UnknownInstanceError):
-        resolve(["tracer:Other"])
-    assert "library_x" not in sys.modules
-
-
-@pytest.fixture
-def plain(listening):
-    """A handler without settings, `plain`."""
-    register("plain", lambda: listening("plain"))
-
-
-@pytest.mark.usefixtures("plain")
-def test_policies_are_settings_of_any_handler(config_file, monkeypatch, heard):
-    """In a variable or in the file; the variable beats the file, policy by policy."""
-    config_file('callbacks = ["plain"]\n[handlers.plain]\nonly = "errors"\ntags = ["a", "b"]\n')
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "roots")
-    (row,) = resolve().as_data()
-    assert "only=roots tags=a+b content=redacted" == row["policy"]
+def test_the_file_names_handlers(config_file, heard, tmp_path):
+    """`callbacks` of the file is who hears every run where the environment names nobody."""
+    config_file('callbacks = ["a", "b", "-a"]\n')
     STEP.invoke(1)
-    STEP.invoke(1, {"tags": ["b"]})
-    assert [("step", "plain")] == heard
+    assert ["b"] == who(heard)
+    sources = [row["source"] for row in resolve().as_data()]
+    assert f"callbacks of {tmp_path / 'callbacks.toml'}, entry 1" == sources[0]
 
 
-@pytest.mark.usefixtures("plain")
-@pytest.mark.parametrize("empty", ["", " "])
-def test_an_empty_variable_is_as_one_that_is_not_set(config_file, monkeypatch, heard, empty):
-    """It loosens nothing that the file says."""
-    config_file('callbacks = ["plain"]\n[handlers.plain]\nonly = "errors"\n')
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", empty)
+@pytest.mark.parametrize(("value", "hears"), [("c", ["c"]), ("", []), ("none", [])])
+def test_the_environment_beats_the_file(config_file, monkeypatch, heard, value, hears):
+    """The variable, though it is empty, takes the place of the file's list."""
+    config_file('callbacks = ["a"]\n')
+    monkeypatch.setenv("CHAIN_CALLBACKS", value)
     STEP.invoke(1)
-    (row,) = resolve().as_data()
-    assert ([], "only=errors content=redacted") == (heard, row["policy"])
+    assert hears == who(heard)
 
 
-@pytest.mark.usefixtures("plain")
-def test_code_tightens_what_the_operator_set(monkeypatch, heard):
-    """A policy stated in code is added to the operator's."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "chain")
-    STEP.invoke(1, {"callbacks": [policy("plain", tags="prod")]})
-    STEP.invoke(1, {"callbacks": [policy("plain", tags="prod")], "tags": ["prod"]})
-    assert [("step", "plain")] == heard
+def test_the_file_may_say_all_that_the_environment_may(config_file, monkeypatch, heard):
+    """Require, allow, deny, strict and disabled; a variable beats each of them alone."""
+    config_file('require = ["d"]\nallow = ["a", "b"]\ndeny = ["b"]\nstrict = true\n')
+    STEP.invoke(1, {"callbacks": ["a"]})
+    assert ["a", "d"] == who(heard)
+    with pytest.raises(ConfigurationErrors):
+        STEP.invoke(1, {"callbacks": ["b"]})
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "a")
+    monkeypatch.setenv("CHAIN_CALLBACKS_STRICT", "0")
+    heard.clear()
+    STEP.invoke(1, {"callbacks": ["b"]})
+    assert ["b", "d"] == who(heard)
 
 
-@pytest.mark.usefixtures("plain")
-def test_explain_shows_the_policy_of_a_later_entry():
-    """It is the row of the handler that says how it is listened to, and who stated it where."""
-    first, later = explain(
-        config={"callbacks": ["plain", policy("plain", only="errors")]}
-    ).as_data()
-    assert ("only=errors content=redacted", "merged") == (first["policy"], later["status"])
-    assert ['only=errors by policy() in config["callbacks"][1]'] == first["stated_by"]
-
-
-def test_explain_shows_the_policy_of_an_object_that_is_named_too(monkeypatch, listening):
-    """One object by two ways is one row that has what both state."""
-    handler = listening("shared")
-    register("shared", lambda: handler)
-    monkeypatch.setenv("CHAIN_CALLBACKS_SHARED__ONLY", "errors")
-    first, _ = explain(config={"callbacks": [handler, policy("shared", tags="x")]}).as_data()
-    assert "only=errors tags=x" == first["policy"]
-    assert [
-        "only=errors by CHAIN_CALLBACKS_SHARED__ONLY",
-        'tags=x by policy() in config["callbacks"][1]',
-    ] == first["stated_by"]
-
-
-@pytest.mark.usefixtures("plain")
-@pytest.mark.parametrize("only", ["all", "chain", "roots"])
-def test_code_never_loosens_what_the_operator_set(monkeypatch, heard, only):
-    """Whatever code states, what the operator filtered out stays out."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "errors+llm")
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__TAGS", "audited")
-    with attached(policy("plain", only=only)):
-        STEP.invoke(1, {"callbacks": [policy("plain", only=only, tags="*")]})
+def test_plugins_fail_closed(monkeypatch, heard):
+    """A policy plugin that is not there stops everything, by its name."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_PLUGINS", "corporate")
+    with pytest.raises(PolicyPluginError) as caught:
+        STEP.invoke(1, {"callbacks": ["a"]})
+    assert ("corporate", "it is not installed") == (caught.value.plugin, caught.value.reason)
     assert [] == heard
 
 
-def test_an_object_named_twice_keeps_the_operators_policy(monkeypatch, heard, listening):
-    """A handler passed as an object, and named too, is not loosened by coming first."""
-    handler = listening("shared")
-    register("shared", lambda: handler)
-    monkeypatch.setenv("CHAIN_CALLBACKS_SHARED__ONLY", "errors")
-    STEP.invoke(1, {"callbacks": [handler, "shared"]})
-    assert [] == heard
-
-
-@pytest.mark.usefixtures("plain")
-def test_a_wrong_policy_is_refused(monkeypatch, said):
-    """A misspelt policy loosens nothing: the handler is not used, and the variable named."""
-    monkeypatch.setenv("CHAIN_CALLBACKS_PLAIN__ONLY", "eror")
-    monkeypatch.setenv("CHAIN_CALLBACKS", "plain")
-    assert 1 == STEP.invoke(1)
-    (warning,) = said()
-    assert warning.startswith(
-        "'eror' is no value of the policy 'only'; CHAIN_CALLBACKS_PLAIN__ONLY states it. "
-        "Did you mean 'errors'?"
-    )
-    monkeypatch.delenv("CHAIN_CALLBACKS")
-    with pytest.raises(InvalidPolicyError):
-        resolve(["plain"])
+# Text from outside
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "names"),
     [
-        ("callbacks = [", "the file {file} is no TOML: Invalid value (at end of document)"),
-        ("calbacks = []", "'calbacks' is no key of {file}. Did you mean 'callbacks'?"),
-        ("config = '/x'", "'config' is no key of {file}."),
-        ("handlers = 1", "[handlers] of {file} holds a table for each handler"),
-        ("[handlers]\nslack = 1", "[handlers] of {file} holds a table for each handler"),
-        ("[handlers.'a b']", "[handlers.'a b'] of {file} is no handler's name"),
-        ("[handlers.none]", "[handlers.'none'] of {file} is no handler's name"),
-        ("[handlers.-slack]", "[handlers.'-slack'] of {file} is no handler's name"),
-        ("strict = 'maybe'", ("CHAIN_CALLBACKS_STRICT: Input should be a valid boolean, unable to "
-         "interpret input")),
-        ("callbacks = 7", "CHAIN_CALLBACKS: Input should be a valid tuple"),
-        ("secrets_dir = 'here'", ("CHAIN_CALLBACKS_SECRETS_DIR: it must be an absolute path: a "
-         "file lying about must redirect nothing")),
-        ("secrets_dir = '/no/such/folder'", ("CHAIN_CALLBACKS_SECRETS_DIR: it must be a folder "
-         "that is there")),
+        ("console", ["console"]),
+        (" Console , structlog,", ["console", "structlog"]),
+        ("structlog,console,structlog", ["structlog", "console"]),
+        ("chain-callbacks-console", ["console"]),
+        ("", []),
+        (" , ", []),
+    ],
+)
+def test_requested_names(text, names):
+    """Bare names of the list come out, in their order, each once."""
+    assert names == requested(text, allow=("console", "structlog"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "slack", "-console", "none", "console:audit", "console:default", "evil/console",
+        "console,slack", "con sole", "console\nslack", "\u212aonsole", "console--x", "*", "--",
+        "os:system", "console?only=errors",
     ],
 )  # fmt: skip
-def test_a_file_that_is_wrong(config_file, tmp_path, text, problem):
-    """Nothing runs: what is wrong with the file is told, and no value of it."""
-    config_file(text)
-    ran = []
-    with pytest.raises(SettingsError) as caught:
-        RunnableLambda(ran.append).invoke(1)
-    assert (problem.format(file=tmp_path / "callbacks.toml"),) == caught.value.problems
-    assert [] == ran
+def test_requested_refuses_anything_else(text):
+    """Other names, removals, `none`, instances, distributions and rubbish are denied."""
+    with pytest.raises(HandlerDeniedError) as caught:
+        requested(text, allow=("console", "structlog"))
+    assert "requested(allow=('console', 'structlog'))" == caught.value.rule
 
 
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
-    """A file that is not there, is a folder, or is not UTF-8 is told as such."""
-    binary = tmp_path / "binary.toml"
-    binary.write_bytes(b"a = '\xff'")
-    problems = []
-    for path in (tmp_path / "none.toml", tmp_path, binary):
-        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
-        with pytest.raises(SettingsError) as caught:
-            STEP.invoke(1)
-        problems.extend(caught.value.problems)
-    assert [
-        f"the file {tmp_path / 'none.toml'} cannot be read (No such file or directory)",
-        f"the file {tmp_path} cannot be read (Is a directory)",
-        f"the file {binary} is not UTF-8",
-    ] == problems
+def test_requested_shows_little_of_a_strangers_text():
+    """Of somebody else's text sixty characters, escaped, go into a message."""
+    with pytest.raises(HandlerDeniedError) as caught:
+        requested("x\n" * 1_000, allow=("console",))
+    assert 60 == len(caught.value.name)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_relative_path_is_refused(tmp_path, monkeypatch):
-    """A file is named absolutely: none is looked for in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "callbacks.toml").write_text("")
-    monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", "callbacks.toml")
-    with pytest.raises(SettingsError) as caught:
-        STEP.invoke(1)
-    assert (
-        (
-            "CHAIN_CALLBACKS_CONFIG: it must be an absolute path: a file lying about must redirect "
-            "nothing"
-        ),
-    ) == caught.value.problems
+def test_requested_takes_one_name_alone():
+    """`allow="console"` is that name, and not its letters."""
+    assert ["console"] == requested("console", allow="console")
+    with pytest.raises(HandlerDeniedError):
+        requested("c", allow="console")
+
+
+@pytest.mark.parametrize("allow", ["none", "-console", "slack:audit", "evil/slack"])
+def test_requested_allows_names_only(allow):
+    """A list of what is allowed holds bare names: nothing else can be let through by mistake."""
+    with pytest.raises(InvalidNameError):
+        requested("console", allow=("console", allow))
+
+
+def test_requested_names_are_still_denied(monkeypatch):
+    """What a program allows, an operator may deny."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "a")
+    with pytest.raises(HandlerDeniedError):
+        STEP.invoke(1, {"callbacks": requested("a", allow=("a",))})
+
+
+def test_reload_reads_the_environment_anew(monkeypatch, said):
+    """What was told once is told again after a reload."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", "slak")
+    STEP.invoke(1)
+    reload()
+    STEP.invoke(1)
+    assert 2 == len(said())

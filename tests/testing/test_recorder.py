@@ -296,7 +296,7 @@ FIXTURES = """
 import os
 import pytest
 from chain_callbacks import register
-from chain_callbacks.resolution.factory import registered_names
+from chain_callbacks.resolution.instances import registered_names
 from chain_callbacks.testing import RecordingHandler
 
 @pytest.fixture(scope="module", autouse=True)
@@ -313,11 +313,11 @@ def test_isolated(isolated_callbacks):
     register("outside", list)
 
 def test_after():
-    from chain_callbacks.resolution import factory
+    from chain_callbacks.resolution import instances
     assert os.environ["CHAIN_CALLBACKS"] == "outside"
     assert registered_names() == ("outside",)
-    key = factory.identify(factory.Ref("outside", None, None), source="test")
-    assert type(factory.live(key, source="test").handler) is RecordingHandler
+    key = instances.identify(instances.Ref("outside", None, None), source="test")
+    assert type(instances.live(key, source="test").handler) is RecordingHandler
 """
 
 

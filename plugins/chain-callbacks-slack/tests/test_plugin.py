@@ -84,7 +84,7 @@ def test_loading_and_making_it_touches_nothing() -> None:
     """slack_sdk, threads, logging, signals and warnings: all as they were before."""
     code = f"""
 import logging, signal, sys, threading, warnings
-import chain_callbacks, chain_callbacks.resolution.settings
+import chain_callbacks, chain_callbacks.resolution.settings_model
 def state():
     signals = [signal.getsignal(number) for number in signal.valid_signals()]
     root, own = logging.getLogger(), logging.getLogger("chain_callbacks")

@@ -10,7 +10,7 @@ from argparse import Namespace
 from typing import Final
 
 from .. import resolve
-from ..resolution.operator import operator
+from ..resolution.settings import settings
 from ..runnables import (
     AIMessage,
     ChatPromptTemplate,
@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _is_anything_named() -> bool:
-    word = operator()
+    word = settings()
     return word.is_disabled or bool(word.require) or any(text.strip() for text, _ in word.names)
 
 

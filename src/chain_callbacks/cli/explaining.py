@@ -32,7 +32,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from .. import explain
-from ..resolution.operator import operator
+from ..resolution.settings import settings
 from .arguments import read_names
 from .output import say, say_data
 
@@ -45,7 +45,7 @@ def run(arguments: Namespace) -> int:
         return 0
     say(str(resolution))
     if not resolution.rows:
-        is_disabled = operator().is_disabled
+        is_disabled = settings().is_disabled
         say(
             "CHAIN_CALLBACKS_DISABLED is set."
             if is_disabled

@@ -25,12 +25,12 @@ from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
 from ..resolution.environment import NAMES
-from ..resolution.factory import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.index import Candidate, index
+from ..resolution.instances import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.merge import chosen
 from ..resolution.names import DEFAULT_INSTANCE, Ref, handler_name
-from ..resolution.operator import Operator, operator
 from ..resolution.resolver import configured_items
+from ..resolution.settings import Settings, settings
 from ..text import aligned
 from .output import say, say_data
 
@@ -52,7 +52,7 @@ class Listed(NamedTuple):
 
 def run(arguments: Namespace) -> int:
     """Print what is installed and registered; nothing of a plugin is imported."""
-    word = operator()
+    word = settings()
     enabled = _enabled(word)
     found = (*_registered(enabled), *_of_file(word, enabled), *_installed(word, enabled))
     listed = sorted(found, key=lambda each: (each.name, each.entry))
@@ -76,7 +76,7 @@ def _cells(each: Listed) -> tuple[str, ...]:
     )
 
 
-def _enabled(word: Operator) -> frozenset[Key]:
+def _enabled(word: Settings) -> frozenset[Key]:
     """Return the handlers that the environment, or its file, attaches to every run.
 
     What cannot be used is passed over, as a run does it; ``explain`` says why. What a policy
@@ -91,7 +91,7 @@ def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:
         yield Listed(name, name, "handler", is_enabled, None, None, None, None)
 
 
-def _of_file(word: Operator, enabled: frozenset[Key]) -> Iterator[Listed]:
+def _of_file(word: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
     file = os.environ.get(f"{NAMES}_CONFIG")
     for entry, section in word.handlers.items():
         if isinstance(section.get("class"), str):
@@ -100,7 +100,7 @@ def _of_file(word: Operator, enabled: frozenset[Key]) -> Iterator[Listed]:
             yield Listed(name, entry, "handler", is_enabled, None, None, file, section["class"])
 
 
-def _installed(word: Operator, enabled: frozenset[Key]) -> Iterator[Listed]:
+def _installed(word: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
     hooks = {handler_name(name) for name in word.plugins}
     for each in chain.from_iterable(index().candidates.values()):
         # The value of a handler has the name of a class, or a function, in its module.

@@ -24,9 +24,9 @@ from ..dispatch.run import Run
 from ..errors import BrokenPluginError, HandlerDeniedError, InvalidPolicyError
 from ..events import EventSpec, RunType, on_custom_event, on_text
 from ..resolution import environment as env
-from ..resolution import factory
+from ..resolution import instances
 from ..resolution.names import parse_name
-from ..resolution.operator import operator
+from ..resolution.settings import settings
 from ..runnables import AIMessage, ChatGeneration, HumanMessage, LLMResult
 from ..text import one_line
 from .output import say, say_data
@@ -106,24 +106,24 @@ def run(arguments: Namespace) -> int:
     return 0 if is_delivered else 1
 
 
-def _permitted(name: str) -> factory.Key:
+def _permitted(name: str) -> instances.Key:
     """Return the key of a handler that may be used.
 
     Raises:
         ChainCallbacksError: There is none of that name, or the operator forbids it.
     """
     ref = parse_name(name, source=RUN)
-    key = factory.identify(ref, source=RUN)
-    rule = operator().rule_against(ref, key.distribution)
-    if operator().is_disabled:
+    key = instances.identify(ref, source=RUN)
+    rule = settings().rule_against(ref, key.distribution)
+    if settings().is_disabled:
         rule = f"{env.NAMES}_DISABLED"
     if rule is not None:
         raise HandlerDeniedError(name=str(ref), source=RUN, rule=rule)
     return key
 
 
-def _try(key: factory.Key, told: list[str]) -> None:
-    live = factory.live(key, source=RUN)
+def _try(key: instances.Key, told: list[str]) -> None:
+    live = instances.live(key, source=RUN)
     listener = Listener(
         key, live.handler, operator=live.operator, name=str(key), content="redacted"
     )
@@ -150,7 +150,7 @@ def _try(key: factory.Key, told: list[str]) -> None:
             each.dropped,
         )
     # Closed now, while whatever goes wrong is still heard.
-    for _, close in factory.closing():
+    for _, close in instances.closing():
         close()
 
 

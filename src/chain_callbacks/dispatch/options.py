@@ -36,7 +36,7 @@ class Options:
         Raises:
             SettingsError: One of them is wrong.
         """
-        import_module(f"{__package__}.resolution.operator".replace(".dispatch.", ".")).operator()
+        import_module(f"{__package__}.resolution.settings".replace(".dispatch.", ".")).settings()
 
 
 options: Final = Options()

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from ..resolution.settings import HandlerSettings
+from ..resolution.settings_model import HandlerSettings
 
 
 class StructlogSettings(HandlerSettings):

@@ -25,11 +25,11 @@ from ..errors import (
     did_you_mean,
 )
 from ..resolution import environment as env
-from ..resolution import factory, plugins
+from ..resolution import instances, plugins
 from ..resolution.index import FIRST_PARTY, Candidate, index
 from ..resolution.names import Entry, Ref, handler_name, parse_entry
-from ..resolution.operator import operator
 from ..resolution.resolver import misspelt_variables
+from ..resolution.settings import settings
 from .explain import explain
 
 FindingStatus = Literal["ok", "note", "warning", "problem"]
@@ -82,7 +82,7 @@ def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
 
 def _findings(timeout: float) -> Iterator[Finding]:
     try:
-        word = operator()
+        word = settings()
     except ChainCallbacksError as error:
         yield from _settings_findings(error)
         return
@@ -122,7 +122,7 @@ def _variable_findings() -> Iterator[Finding]:
     for sentence in misspelt_variables():
         variable, _, rest = sentence.partition(" ")
         yield Finding(variable, "warning", rest, "rename or unset it")
-    known = factory.known_names()
+    known = instances.known_names()
     begins = f"{env.NAMES}_"
     seen: set[str] = set()
     for variable in sorted(os.environ):
@@ -131,7 +131,7 @@ def _variable_findings() -> Iterator[Finding]:
         if not variable.startswith(begins) or not separator or handler in seen:
             continue
         seen.add(handler)
-        if handler not in known and not operator().section(handler, None):
+        if handler not in known and not settings().section(handler, None):
             hint = did_you_mean(handler, known).strip() or "install it, or unset the variable"
             cause = f"a setting of {handler!r}, and no handler is called so"
             yield Finding(variable, "warning", cause, hint)
@@ -140,15 +140,15 @@ def _variable_findings() -> Iterator[Finding]:
 def _named_candidates() -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for entry in _entries():
-        if entry.operation != "none" and operator().rule_against(entry.ref) is None:
+        if entry.operation != "none" and settings().rule_against(entry.ref) is None:
             for candidate in index().find(entry.ref):
                 found[candidate.value] = candidate
     return list(found.values())
 
 
 def _entries() -> list[Entry]:
-    entries = list(operator().require)
-    for text, source in (*operator().names, *((name, "") for name in operator().plugins)):
+    entries = list(settings().require)
+    for text, source in (*settings().names, *((name, "") for name in settings().plugins)):
         try:
             entries.append(parse_entry(text, source=source))
         except InvalidNameError:

@@ -12,12 +12,12 @@ from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner
 from ..resolution import environment as env
-from ..resolution import factory
-from ..resolution.given import Given, model_of
+from ..resolution import instances
+from ..resolution.handler_settings import Given, model_of
 from ..resolution.names import DEFAULT_INSTANCE, parse_name
-from ..resolution.operator import operator
 from ..resolution.plugins import describe
 from ..resolution.provenance import Provenance
+from ..resolution.settings import settings
 
 _ASKING: Final = "chain-callbacks show"
 MASK: Final = "********"
@@ -66,8 +66,8 @@ def show(name: str) -> Shown:
     Raises:
         ChainCallbacksError: There is none of that name, or it cannot be imported.
     """
-    key = factory.identify(parse_name(name, source=_ASKING), source=_ASKING)
-    provider, provenance = factory.provider_of(key, source=_ASKING)
+    key = instances.identify(parse_name(name, source=_ASKING), source=_ASKING)
+    provider, provenance = instances.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
     given = Given(key.name, instance)
     facts = _facts(provider)
@@ -90,7 +90,7 @@ def show(name: str) -> Shown:
             *(_setting(field, info, given) for field, info in fields.items()),
             *(_policy(policy, provider, given) for policy in POLICIES),
         ),
-        instances=factory.instances_of(key.name),
+        instances=instances.instances_of(key.name),
     )
 
 
@@ -134,7 +134,7 @@ def _setting(field: str, info: Any, given: Given) -> Setting:
 def _given(field: str, variable: str, given: Given) -> tuple[str | None, Any]:
     if field in given.variables:
         return "environment", given.variables[field]
-    folder = operator().secrets_dir
+    folder = settings().secrets_dir
     if folder is not None and _has_file(folder, variable):
         return "secret file", MASK
     if field in given.section:

@@ -14,14 +14,14 @@ from ..errors import SettingsError
 from . import environment as env
 
 if TYPE_CHECKING:
-    from .operator import Operator
+    from .settings import Settings
 
 log = logging.getLogger("chain_callbacks")
 
 _SETTING = f"{env.NAMES}_REDACTOR"
 
 
-def apply(word: Operator) -> None:
+def apply(word: Settings) -> None:
     """Have everything delivered as the operator wants it.
 
     Raises:

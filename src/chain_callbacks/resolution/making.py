@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..dispatch.handler_class import check, hears_anything
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
-from .given import Given
+from .handler_settings import Given
 
 
 class Failure(NamedTuple):

@@ -23,13 +23,13 @@ from ..errors import (
 )
 from ..handler import Content
 from ..policies import UNSTATED, Policy
-from . import factory, policy_plugins
+from . import instances, policy_plugins
 from .environment import NAMES
 from .names import Entry, Ref
-from .operator import operator
 from .policy_plugins import Proposal
 from .provenance import UNKNOWN, Provenance
 from .record import Row, RowStatus
+from .settings import settings
 from .sources import Item
 
 
@@ -83,7 +83,7 @@ def merge(
     return Merged(own, inherited, tuple(state.rows), tuple(state.problems))
 
 
-def chosen(items: Iterable[Item]) -> frozenset[factory.Key]:
+def chosen(items: Iterable[Item]) -> frozenset[instances.Key]:
     """Return the named handlers that a merge of *items* would make; nothing is imported.
 
     Changes by policy plugins are left out: asking them imports them.
@@ -92,7 +92,7 @@ def chosen(items: Iterable[Item]) -> frozenset[factory.Key]:
     for item in items:
         state.take(item)
     state.require()
-    return frozenset(slot.key for slot in state.own if isinstance(slot.key, factory.Key))
+    return frozenset(slot.key for slot in state.own if isinstance(slot.key, instances.Key))
 
 
 def _routes(listeners: Sequence[Listener], known: Routes) -> Routes:
@@ -190,7 +190,7 @@ class _Merge:
     def ask_policy_plugins(self) -> None:
         """Merge what the policy plugins want changed; one that fails stops everything."""
         names = tuple(
-            str(slot.key) if isinstance(slot.key, factory.Key) else slot.row.text
+            str(slot.key) if isinstance(slot.key, instances.Key) else slot.row.text
             for slot in self.own
         )
         proposal = Proposal(names, tuple(slot.handler for slot in self.own))
@@ -207,9 +207,9 @@ class _Merge:
     def require(self) -> None:
         """Put in what is required, and undo what code stated for it."""
         source = f"{NAMES}_REQUIRE"
-        for entry in operator().require:
+        for entry in settings().require:
             try:
-                key = factory.identify(entry.ref, source=source)
+                key = instances.identify(entry.ref, source=source)
             except ChainCallbacksError as error:
                 row = Row(entry.text, source, "unknown")
                 self._refuse(row, Problem(error, is_configured=True, is_fatal=True))
@@ -223,9 +223,9 @@ class _Merge:
 
     def make_handlers(self) -> None:
         """Make the handlers of the names that are left, and drop those that cannot be made."""
-        made: dict[Hashable, factory.Live | ChainCallbacksError] = {}
+        made: dict[Hashable, instances.Live | ChainCallbacksError] = {}
         for slot in (*self.own, *self.inherited):
-            if slot.handler is not None or not isinstance(slot.key, factory.Key):
+            if slot.handler is not None or not isinstance(slot.key, instances.Key):
                 continue
             if self.is_stopped:
                 slot.row.status = "refused"
@@ -233,12 +233,12 @@ class _Merge:
                 continue
             if slot.key not in made:
                 try:
-                    made[slot.key] = factory.live(slot.key, source=slot.origin.source)
+                    made[slot.key] = instances.live(slot.key, source=slot.origin.source)
                 except ChainCallbacksError as error:
                     made[slot.key] = error
                     self._give_up(slot, error)
             live = made[slot.key]
-            if isinstance(live, factory.Live):
+            if isinstance(live, instances.Live):
                 slot.handler, slot.operator = live.handler, live.operator
                 slot.name, slot.content = str(slot.key), "redacted"
                 slot.origin = slot.origin._replace(provenance=live.provenance)
@@ -292,13 +292,13 @@ class _Merge:
             for slots in lists:
                 _remove(slots, slots, f"by 'none' in {item.source}")
             return
-        key = factory.identify(entry.ref, source=item.source)
+        key = instances.identify(entry.ref, source=item.source)
         if entry.operation == "remove":
             self.rows.append(Row(entry.text, item.source, "removes"))
             for slots in lists:
                 _remove(slots, _meant(slots, key, entry.ref), f"by {item.source}")
             return
-        rule = operator().rule_against(entry.ref, key.distribution)
+        rule = settings().rule_against(entry.ref, key.distribution)
         if rule is not None:
             raise HandlerDeniedError(name=str(entry.ref), source=item.source, rule=rule)
         policy = item.policy.stated_in(item.source)
@@ -319,7 +319,7 @@ class _Merge:
             if slots is self.own:
                 slot.row.status, slot.row.merged_into = "merged", kept.row
 
-    def _required(self, slots: list[_Slot], key: factory.Key, row: Row) -> _Slot:
+    def _required(self, slots: list[_Slot], key: instances.Key, row: Row) -> _Slot:
         slot = next((each for each in slots if each.key == key), None)
         if slot is None:
             slot = _Slot(key, None, UNSTATED, Origin(row.text, row.source), row)
@@ -350,12 +350,12 @@ def _copied(slot: _Slot) -> _Slot:
     return _Slot(**{name: getattr(slot, name) for name in _Slot.__slots__})
 
 
-def _meant(slots: Iterable[_Slot], key: factory.Key, ref: Ref) -> list[_Slot]:
+def _meant(slots: Iterable[_Slot], key: instances.Key, ref: Ref) -> list[_Slot]:
     """Return the places of the named handler: of all its instances where *ref* names none."""
     return [
         slot
         for slot in slots
-        if isinstance(slot.key, factory.Key)
+        if isinstance(slot.key, instances.Key)
         and slot.key[:2] == key[:2]
         and ref.instance in (None, slot.key.instance)
     ]
@@ -386,7 +386,7 @@ def _row_of(listener: Listener) -> Row:
     origin = listener.source
     if not isinstance(origin, Origin):
         origin = Origin(text, "a manager")
-    key = str(listener.key) if isinstance(listener.key, factory.Key) else text
+    key = str(listener.key) if isinstance(listener.key, instances.Key) else text
     return Row(
         *(origin.text, origin.source, "active", key, listener.policy, origin.provenance),
         listener=listener,

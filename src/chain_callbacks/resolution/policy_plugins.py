@@ -14,7 +14,7 @@ from ..errors import BrokenPluginError, PolicyPluginError
 from . import plugins
 from .index import Candidate, index
 from .names import Entry, Ref, parse_entry
-from .operator import operator
+from .settings import settings
 from .sources import Attachments, Item
 
 HOOK: Final = "chain_callbacks_resolved"
@@ -68,7 +68,7 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
     Raises:
         PolicyPluginError: One is missing or raised.
     """
-    names = operator().plugins
+    names = settings().plugins
     if not names:
         return
     listed = [_load(name) for name in names]

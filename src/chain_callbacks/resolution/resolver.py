@@ -28,12 +28,12 @@ from ..errors import (
 from ..policies import Local, WithPolicy
 from . import (
     converting,  # noqa: F401  It tells dispatch where conversions are found.
-    factory,
+    instances,
 )
 from . import environment as env
 from .merge import Merged, Origin, Problem, merge
-from .operator import operator
 from .record import Row, describe, table
+from .settings import settings
 from .sources import RUNTIME, Attachments, Item, Layered, item_of, key_of, refuse
 
 log = logging.getLogger("chain_callbacks")
@@ -68,12 +68,12 @@ def root_manager() -> CallbackManager:
     Raises:
         ChainCallbacksError: The configuration is wrong in a way with which nothing may run.
     """
-    if _root.is_empty and _root.changes == factory.changes.count and env.is_empty():
+    if _root.is_empty and _root.changes == instances.changes.count and env.is_empty():
         return _root.manager
     seen = tuple(env.values())
-    if _root.seen != seen or _root.changes != factory.changes.count:
-        changes = factory.changes.count
-        is_disabled = operator().is_disabled
+    if _root.seen != seen or _root.changes != instances.changes.count:
+        changes = instances.changes.count
+        is_disabled = settings().is_disabled
         items = () if is_disabled else configured_items()
         # A base of its own for each state of the environment: what is merged onto it dies with it.
         base = Routes()
@@ -92,7 +92,7 @@ def configured_items() -> tuple[Item, ...]:
     """Return what the environment, or its file, names."""
     return tuple(
         item_of(text, source, position, is_configured=True)
-        for position, (text, source) in enumerate(operator().names, start=1)
+        for position, (text, source) in enumerate(settings().names, start=1)
         if text.strip()
     )
 
@@ -118,14 +118,14 @@ _warned: Final = _Warned()
 
 def _raise_or_warn(problems: Sequence[Problem]) -> None:
     """Raise what a call may not go on with; warn once of every other problem."""
-    if problems and operator().is_strict:
+    if problems and settings().is_strict:
         raise ConfigurationErrors([each.error for each in problems])
     for each in sorted(problems, key=lambda each: not each.is_fatal):
         is_asked_for = not (each.is_configured or isinstance(each.error, BrokenPluginError))
         if each.is_fatal or is_asked_for:
             raise each.error
-    if _warned.changes != factory.changes.count:
-        _warned.changes, _warned.problems = factory.changes.count, set()
+    if _warned.changes != instances.changes.count:
+        _warned.changes, _warned.problems = instances.changes.count, set()
     for error, *_ in problems:
         what = (getattr(error, "name", ""), getattr(error, "reason", str(error)))
         if what not in _warned.problems:
@@ -322,7 +322,7 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
     A fresh handler for every request is an ordinary pattern, and this a tenth of a merge.
     """
     handlers = call.runtime
-    word = operator()
+    word = settings()
     if call.layers or not isinstance(handlers, tuple) or word.require or word.plugins:
         return None
     known = {id(each.handler) for each in base.listeners}
@@ -412,7 +412,7 @@ class Resolution:
 def recorded(own: Attachments | None, runtime: Any) -> tuple[CallbackManager, Merged]:
     """Return the base of a call that starts here, and the merge that it would make."""
     call = _Call.of(here(), own, runtime)
-    if call is None or (call.base is None and operator().is_disabled):
+    if call is None or (call.base is None and settings().is_disabled):
         return NOBODY, Merged()
     base = call.base or NOBODY
     return base, call.merge(base.down, is_checked=False)
@@ -451,7 +451,7 @@ def check() -> None:
         ConfigurationErrors: A group with one error for each thing that is wrong.
         SettingsError: The framework's own settings cannot be read.
     """
-    if operator().is_disabled:
+    if settings().is_disabled:
         return
     problems = [each.error for each in merge((), configured_items()).problems]
     sentences = misspelt_variables()
@@ -466,4 +466,4 @@ def reload() -> None:
 
     Runs that go on keep the handlers they have, which are closed now; runs that start get new ones.
     """
-    factory.reset()
+    instances.reset()

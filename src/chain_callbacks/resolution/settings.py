@@ -1,110 +1,178 @@
-"""A handler's settings: the model an author writes, and how it is filled without telling secrets.
-
-pydantic-settings takes a tenth of a second and more to import, so nothing imports this module
-before a named handler has settings to read.
-"""
+"""The operator's word: what the environment and its file say besides the names of handlers."""
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
-
-from ..errors import HandlerSettingsError
-from .operator import operator
+from ..dispatch.options import EXIT_TIMEOUT
+from . import delivering
+from . import environment as env
+from .index import FIRST_PARTY
+from .names import DEFAULT_INSTANCE, Entry, Ref, normalised, parse_entry
 
 if TYPE_CHECKING:
-    from .given import Given
+    from .core_settings import CoreSettings
 
 
-class HandlerSettings(BaseSettings):
-    """The settings of one handler: a flat model, each field a variable of the environment.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator wants, whatever code says.
 
-    A field ``webhook_url`` of the handler ``slack`` is ``CHAIN_CALLBACKS_SLACK__WEBHOOK_URL``, and
-    of its instance ``slack:audit`` ``CHAIN_CALLBACKS_SLACK__AUDIT__WEBHOOK_URL``. Give every
-    credential the type ``SecretStr``. Made in code, it reads nothing but its arguments.
+    Attributes:
+        names: The entries for every run, as text, and where they stand.
+        require: Always there; cannot be removed, filtered or loosened.
+        allow: The only names that may be used; None where all may.
+        deny: Names that may not be used.
+        is_disabled: Nothing is resolved at all.
+        is_strict: What is wrong is an error everywhere, all of it at once.
+        plugins: Policy plugins, without which nothing is resolved.
+        handlers: The sections of the file, by handler or ``handler:instance``.
+        secrets_dir: A folder with a file for each secret.
+        is_inline: No handler is queued.
+        exit_timeout: Seconds that all handlers together have at the end.
+        is_flushed_on_sigterm: Whether SIGTERM sends what is queued first.
+        redact_keys: Keys whose values are masked besides the usual ones.
+        redactor: ``module:name`` of the organisation's own redactor.
     """
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    names: tuple[tuple[str, str], ...] = ()
+    require: tuple[Entry, ...] = ()
+    allow: tuple[Ref, ...] | None = None
+    deny: tuple[Ref, ...] = ()
+    is_disabled: bool = False
+    is_strict: bool = False
+    plugins: tuple[str, ...] = ()
+    # No traceback that shows this object shall show them.
+    handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    secrets_dir: str | None = None
+    is_inline: bool = False
+    exit_timeout: float = EXIT_TIMEOUT
+    is_flushed_on_sigterm: bool = False
+    redact_keys: tuple[str, ...] = ()
+    redactor: str | None = None
+
+    def rule_against(self, ref: Ref, distribution: str | None = None) -> str | None:
+        """Return the variable that forbids a handler; None where it may be used.
+
+        *distribution* is the one that offers what *ref* means, where that is known.
+        """
+        if any(_permits(required.ref, ref, distribution) for required in self.require):
+            return None
+        if any(_covers(denied, ref, distribution) for denied in self.deny):
+            return f"{env.NAMES}_DENY"
+        if self.allow is not None and not any(
+            _permits(allowed, ref, distribution) for allowed in self.allow
+        ):
+            return f"{env.NAMES}_ALLOW"
+        return None
+
+    def section(self, name: str, instance: str | None) -> Mapping[str, Any]:
+        """Return what the file says of a handler."""
+        return self.handlers.get(name if instance is None else f"{name}:{instance}", {})
+
+    def instances_of(self, name: str) -> tuple[str, ...]:
+        """Return the named instances that the file configures."""
+        return tuple(
+            key.removeprefix(f"{name}:") for key in self.handlers if key.startswith(f"{name}:")
+        )
+
+
+def _covers(rule: Ref, ref: Ref, distribution: str | None) -> bool:
+    offering = normalised(distribution or ref.distribution or rule.distribution or "")
+    return (
+        rule.name == ref.name
+        and rule.instance in (None, ref.instance or DEFAULT_INSTANCE)
+        and rule.distribution in (None, offering)
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  The hook has these arguments.
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment for a handler that is named only, and no file lying about."""
-        if not getattr(env_settings, "env_prefix", ""):
-            return (init_settings,)
-        return (env_settings, file_secret_settings, init_settings)
+
+def _permits(rule: Ref, ref: Ref, distribution: str | None) -> bool:
+    # Who allows `slack` means the one that bears the name by right.
+    if ref.distribution not in (None, rule.distribution or FIRST_PARTY.get(ref.name)) and (
+        rule.distribution is not None or ref.name in FIRST_PARTY
+    ):
+        return False
+    return _covers(rule, ref, distribution)
 
 
-def _made(model: type[HandlerSettings], given: Given, values: Mapping[str, Any]) -> HandlerSettings:
-    sources: dict[str, Any] = {
-        "_env_prefix": given.prefix,
-        "_secrets_dir": operator().secrets_dir,
-    }
-    return model(**sources, **values)
+class _Known:
+    """The operator's word as it was last read, and what the environment was then."""
+
+    fingerprint: tuple[Any, ...] | None = None
+    settings = Settings()
 
 
-def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerSettings:
-    """Return the settings of a handler: environment, then secret files, then the operator's file.
+_known: Final = _Known()
+
+
+def settings() -> Settings:
+    """Return the operator's word as the environment is now; the file is read once.
 
     Raises:
-        HandlerSettingsError: Some are missing or wrong. It names variables and shows no value; no
-            exception that holds one is attached to it.
+        SettingsError: A variable, or the file, is wrong.
     """
-    settings: HandlerSettings | None = None
-    values = {field: v for field, v in given.section.items() if field in model.model_fields}
-    try:
-        settings = _made(model, given, values)
-        problems: tuple[str, ...] = ()
-    except ValidationError as error:
-        problems = _problems(error, given)
-    except SettingsError as error:
-        field = re.search(r'field "(\w+)"', str(error))
-        where = given.prefix + (field[1].upper() if field else "")
-        problems = (f"{where} is wrong: it is not the JSON that its type asks for",)
-    except Exception as error:  # A validator of the author's may raise what it likes.
-        problems = (f"reading them raised {type(error).__name__}",)
-    problems += given.unknown(model.model_fields)
-    if settings is not None and not problems:
-        return settings
-    # Outside of the `except`, so that the error has no context, whose input and frames hold values.
-    problems += given.misspelt(model.model_fields)
-    del values
-    raise HandlerSettingsError(name=given.label, source=source, problems=problems)
+    fingerprint = tuple(env.values())
+    if _known.fingerprint != fingerprint:
+        word = _read()
+        delivering.apply(word)
+        _known.settings, _known.fingerprint = word, fingerprint
+    return _known.settings
 
 
-def _problems(error: ValidationError, given: Given) -> tuple[str, ...]:
-    found = []
-    for detail in error.errors(include_context=False, include_url=False):
-        # What stands further in may be a key that was given.
-        where = "".join(str(part) for part in detail["loc"][:1]).upper()
-        if detail["type"] == "missing":
-            found.append(f"{given.prefix}{where} is not set")
-            continue
-        told = _told(detail, given)
-        found.append(f"{given.prefix}{where} is wrong: {told}" if where else told)
-    return tuple(found)
+def forget() -> None:
+    """Have the environment and the file read again."""
+    _known.fingerprint = None
 
 
-def _told(detail: Mapping[str, Any], given: Given) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    # A validator's own message may quote what it was given, and so do a few of pydantic's.
-    if given.is_quoted_in(message, detail["input"]):
-        return "the value is not accepted"
-    return message[:1].lower() + message[1:]
+def _read() -> Settings:
+    text = os.environ.get(env.NAMES)
+    if not any(os.environ.get(name) for name in env.CORE[1:]):
+        # The ordinary case: pydantic stays where it is.
+        return Settings(names=_split(text or "", env.NAMES))
+    from . import core_settings
+
+    settings, sections = core_settings.read()
+    return _from(settings, sections, text)
+
+
+def _from(
+    settings: CoreSettings, sections: Mapping[str, Mapping[str, Any]], text: str | None
+) -> Settings:
+    if text is not None:
+        names = _split(text, env.NAMES)
+    else:
+        source = f"callbacks of {settings.config}"
+        names = tuple(
+            (name, f"{source}, entry {n}") for n, name in enumerate(settings.callbacks, 1)
+        )
+    return Settings(
+        names=names,
+        require=tuple(_entry(name, "REQUIRE") for name in settings.require),
+        allow=(
+            None
+            if settings.allow is None
+            else tuple(_entry(name, "ALLOW").ref for name in settings.allow)
+        ),
+        deny=tuple(_entry(name, "DENY").ref for name in settings.deny),
+        is_disabled=settings.disabled,
+        is_strict=settings.strict,
+        plugins=settings.plugins,
+        handlers=sections,
+        secrets_dir=None if settings.secrets_dir is None else str(settings.secrets_dir),
+        is_inline=settings.delivery == "inline",
+        exit_timeout=settings.exit_timeout,
+        is_flushed_on_sigterm=settings.flush_on_sigterm,
+        redact_keys=settings.redact_keys,
+        redactor=settings.redactor,
+    )
+
+
+def _split(text: str, source: str) -> tuple[tuple[str, str], ...]:
+    return tuple((part, source) for part in text.split(","))
+
+
+def _entry(name: str, variable: str) -> Entry:
+    return parse_entry(name, source=f"{env.NAMES}_{variable}")

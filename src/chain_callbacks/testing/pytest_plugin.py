@@ -28,17 +28,17 @@ def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     anew, and what the test registers is forgotten after it.
     """
     from ..delivery import counters, slowness
-    from ..resolution import factory
+    from ..resolution import instances
 
     for name in [name for name in os.environ if name.upper().startswith("CHAIN_CALLBACKS")]:
         monkeypatch.delenv(name)
-    registered = dict(factory._registered)
-    factory.reset()
+    registered = dict(instances._registered)
+    instances.reset()
     counters.clear()
     slowness.clear()
     yield
-    factory._registered.clear()
-    factory._registered.update(registered)
-    factory.reset()
+    instances._registered.clear()
+    instances._registered.update(registered)
+    instances.reset()
     counters.clear()
     slowness.clear()

@@ -23,14 +23,14 @@ from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from . import environment as env
 from . import plugins
-from .given import Given, parse_policies
+from .handler_settings import Given, parse_policies
 from .index import FIRST_PARTY, Candidate, forget, index
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
-from .operator import forget as forget_operator
-from .operator import operator
 from .provenance import Provenance
 from .retirement import close, retire
+from .settings import forget as forget_settings
+from .settings import settings
 
 REGISTERED: Final = "(registered)"
 FROM_FILE: Final = "(file)"
@@ -149,12 +149,12 @@ def identify(ref: Ref, *, source: str) -> Key:
 
 def instances_of(name: str) -> tuple[str, ...]:
     """Return the named instances that the environment and the file configure, sorted."""
-    return tuple(sorted({*env.instances_of(name), *operator().instances_of(name)}))
+    return tuple(sorted({*env.instances_of(name), *settings().instances_of(name)}))
 
 
 def _class_in_file(name: str, instance: str | None) -> str | None:
     """Return the class that the operator's file names for a handler: of its own, or the plain's."""
-    word = operator()
+    word = settings()
     for section in (word.section(name, instance), word.section(name, None)):
         if isinstance(section.get("class"), str):
             return str(section["class"])
@@ -293,7 +293,7 @@ def reset() -> None:
     """
     retired = _taken(_live)
     forget()
-    forget_operator()
+    forget_settings()
     changes.count += 1
     _failed.clear()
     retire(retired)

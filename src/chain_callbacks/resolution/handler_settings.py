@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..errors import did_you_mean
 from ..policies import POLICIES, UNSTATED, Policy, parse_policy
 from . import environment as env
-from .operator import operator
+from .settings import settings
 
 log = logging.getLogger("chain_callbacks")
 
@@ -32,7 +32,7 @@ class Given:
         self.prefix = env.prefix_of(name, instance)
         # Empty, a variable is as one that is not set: the file's word stands.
         variables = {k: v for k, v in env.variables_of(name, instance).items() if v.strip()}
-        section = operator().section(name, instance)
+        section = settings().section(name, instance)
         self.variables = {k: v for k, v in variables.items() if k not in _OF_THE_FRAMEWORK}
         self.section = {k: v for k, v in section.items() if k not in _OF_THE_FRAMEWORK}
         self.policies: dict[str, tuple[Any, str]] = {}
@@ -50,7 +50,7 @@ class Given:
     @property
     def has_values(self) -> bool:
         """Whether anything is given that may be a secret."""
-        return bool(self.variables or self.section or operator().secrets_dir)
+        return bool(self.variables or self.section or settings().secrets_dir)
 
     def for_provider(
         self, provider: object, *, takes_keywords: bool, source: str
@@ -73,7 +73,7 @@ class Given:
             return (), {}
         for sentence in self.misspelt(model.model_fields):
             log.warning("%s: %s", self.label, sentence)
-        from .settings import read
+        from .settings_model import read
 
         return (read(model, self, source=source),), {}
 

@@ -6,7 +6,7 @@ import pytest
 
 from chain_callbacks import BaseCallbackHandler, explain, register, reload, resolve
 from chain_callbacks.errors import BrokenPluginError, ConfigurationErrors
-from chain_callbacks.resolution import factory
+from chain_callbacks.resolution import instances
 from chain_callbacks.runnables import RunnableLambda
 
 STEP = RunnableLambda(lambda value: value, name="step")
@@ -121,7 +121,7 @@ def test_all_are_closed_whatever_one_raises(site, said, error):
     else:
         reload()
         assert ["Closing the handler a-leaving failed with SystemExit."] == said()
-    assert ({}, 1) == (factory.live_handlers(), len(closed))
+    assert ({}, 1) == (instances.live_handlers(), len(closed))
 
 
 def test_strict_says_it_each_time(site, monkeypatch):

@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from ..hosts.activation import findings as host_findings
 from ..inspection.doctor import Finding, diagnose, worst
+from ..inspection.hosts import findings as host_findings
 from ..text import aligned, one_line
 from .output import bold, dim, say, say_data
 

@@ -7,6 +7,7 @@ import contract in pyproject.toml gives it. An arrow says that a room imports an
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from html import escape
@@ -43,7 +44,7 @@ def layers() -> list[list[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     (house,) = (each for each in contracts if each.get("containers") == ["chain_callbacks"])
-    return [[room.strip() for room in floor.split("|")] for floor in house["layers"]]
+    return [[room.strip() for room in re.split("[|:]", floor)] for floor in house["layers"]]
 
 
 def modules(room: str) -> tuple[str, ...]:

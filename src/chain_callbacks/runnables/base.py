@@ -192,13 +192,10 @@ class Runnable(Generic[Input, Output]):
         manager = enter(self.attachments, config)
         if manager is None:
             return self._call(input, kwargs, None)
-        token: Token[Any] | None = None
         if manager.is_silent:
-            token = current.set(manager)
-            try:
+            with streaming.entered(manager):
                 return self._call(input, kwargs, None)
-            finally:
-                leave(token)
+        token: Token[Any] | None = None
         run = self._prepare(manager, config)
         # One `try` from before the start to after the end: an interrupt finds no gap. What the
         # methods of a run would do is written out here, for it is done at every call.
@@ -234,13 +231,10 @@ class Runnable(Generic[Input, Output]):
         manager = enter(self.attachments, config)
         if manager is None:
             return await self._acall(input, kwargs, None)
-        token: Token[Any] | None = None
         if manager.is_silent:
-            token = current.set(manager)
-            try:
+            with streaming.entered(manager):
                 return await self._acall(input, kwargs, None)
-            finally:
-                leave(token)
+        token: Token[Any] | None = None
         run = self._prepare(manager, config)
         try:
             if route := run.begin():
@@ -345,17 +339,7 @@ class Runnable(Generic[Input, Output]):
         stands in the place of its output, otherwise the first one stops the batch and leaves.
         """
         configs = self._configs(inputs, config)
-        if not configs:
-            return []
-
-        def call(input: Input, one: RunnableConfig) -> Any:
-            try:
-                return self.invoke(input, one, **kwargs)
-            except Exception as error:
-                if return_exceptions:
-                    return error
-                raise
-
+        call = partial(_returning(return_exceptions, self.invoke), **kwargs)
         calls = [partial(call, *each) for each in zip(inputs, configs, strict=True)]
         return concurrency.in_threads(calls, most=_most(configs))
 
@@ -372,17 +356,7 @@ class Runnable(Generic[Input, Output]):
         The first exception cancels what is still running.
         """
         configs = self._configs(inputs, config)
-        if not configs:
-            return []
-
-        async def call(input: Input, one: RunnableConfig) -> Any:
-            try:
-                return await self.ainvoke(input, one, **kwargs)
-            except Exception as error:
-                if return_exceptions:
-                    return error
-                raise
-
+        call = partial(_areturning(return_exceptions, self.ainvoke), **kwargs)
         calls = [partial(call, *each) for each in zip(inputs, configs, strict=True)]
         return await concurrency.in_tasks(calls, most=_most(configs))
 
@@ -488,6 +462,30 @@ class Runnable(Generic[Input, Output]):
 
 
 Runnable.__init_subclass__.__func__(Runnable)  # type: ignore[attr-defined]
+
+
+def _returning(exceptions: bool, invoke: Callable[..., Any]) -> Callable[..., Any]:  # noqa: FBT001
+    """Return *invoke*, which returns what it raises where *exceptions* are wanted."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return invoke(*args, **kwargs)
+        except Exception as error:
+            return error
+
+    return call if exceptions else invoke
+
+
+def _areturning(exceptions: bool, ainvoke: Callable[..., Any]) -> Callable[..., Any]:  # noqa: FBT001
+    """Return the asynchronous twin of what ``_returning`` does."""
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await ainvoke(*args, **kwargs)
+        except Exception as error:
+            return error
+
+    return call if exceptions else ainvoke
 
 
 def _most(configs: Sequence[RunnableConfig]) -> int | None:

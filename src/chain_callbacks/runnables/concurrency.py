@@ -24,8 +24,8 @@ def in_threads(calls: Sequence[Callable[[], T]], *, most: int | None = None) -> 
     Where one raises, no further one is begun, the running ones are awaited, and the exception
     leaves. A pool of its own: a shared one would be full of callers that wait for it.
     """
-    if len(calls) == 1:
-        return [contextvars.copy_context().run(calls[0])]
+    if len(calls) <= 1:
+        return [contextvars.copy_context().run(call) for call in calls]
     results: dict[int, T] = {}
     failures: list[BaseException] = []
     pending = iter(enumerate(calls))

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from contextvars import Token
 from itertools import chain
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -95,15 +96,30 @@ def owned(chunks: Iterator[T]) -> Iterator[T]:
     return OwnedStream(chunks) if isinstance(chunks, GeneratorType) else chunks
 
 
+class entered:  # noqa: N801  It is used as a function.
+    """Put *scope*, a run or a manager, into the context of a block; None leaves it as it is."""
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, scope: Run | CallbackManager | None) -> None:
+        self._scope = scope
+        self._token: Token[Any] | None = None
+
+    def __enter__(self) -> None:
+        if self._scope is not None:
+            self._token = current.set(self._scope)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            leave(self._token)
+
+
 def within(manager: CallbackManager, chunks: Iterator[T]) -> Iterator[T]:
     """Give *chunks*, each made with *manager* in the context."""
     with contextlib.closing(chunks):  # type: ignore[type-var]
         while True:
-            token = current.set(manager)
-            try:
+            with entered(manager):
                 chunk: Any = next(chunks, _DONE)
-            finally:
-                leave(token)
             if chunk is _DONE:
                 return
             yield chunk
@@ -113,11 +129,8 @@ async def awithin(manager: CallbackManager, chunks: AsyncIterator[T]) -> AsyncIt
     """Give *chunks*, each made with *manager* in the context."""
     async with aclosed_after(chunks) as flow:
         while True:
-            token = current.set(manager)
-            try:
+            with entered(manager):
                 chunk: Any = await anext(flow, _DONE)
-            finally:
-                leave(token)
             if chunk is _DONE:
                 return
             yield chunk
@@ -127,6 +140,40 @@ _DEFERRED: Final = {"input": ""}
 """The inputs that a start event shows where the input comes in chunks; the form is LangChain's."""
 
 
+class _Told:
+    """What the events of a stream's run say of it: its input, and what it gave by then."""
+
+    __slots__ = ("given", "input", "keeps", "run", "runnable")
+
+    def __init__(self, runnable: Runnable[Any, Any], run: Run) -> None:
+        self.runnable, self.run = runnable, run
+        self.input: Any = None
+        self.given: list[Any] = []
+        self.keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
+
+    def output(self, *, is_whole: bool) -> Any:
+        """Return what the end event brings."""
+        is_told = self.keeps if is_whole else self.given
+        return self.runnable._end_payload(reported(self.given)) if is_told else None
+
+    def leave(self, error: BaseException) -> None:
+        """End the run of a stream that *error* left; its reader leaves it by a GeneratorExit."""
+        if isinstance(error, GeneratorExit):
+            self.run.end(self.output(is_whole=False), status="closed")
+        else:
+            self.run.fail(error, keywords=self._keywords())
+
+    async def aleave(self, error: BaseException) -> None:
+        """Do what ``leave`` does, from asynchronous code."""
+        if isinstance(error, GeneratorExit):
+            await self.run.aend(self.output(is_whole=False), status="closed")
+        else:
+            await self.run.afail(error, keywords=self._keywords())
+
+    def _keywords(self) -> Mapping[str, Any]:
+        return self.runnable._error_keywords(self.input, self.given)
+
+
 def run_stream(
     runnable: Runnable[Any, Any],
     run: Run,
@@ -134,13 +181,11 @@ def run_stream(
     kwargs: Mapping[str, Any],
 ) -> Iterator[Any]:
     """Give the chunks of one run, which starts with the first of its input."""
-    given: list[Any] = []
-    keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
+    told = _Told(runnable, run)
     flow: Any = None
-    known: Any = None
     try:
-        source, known = _begin(runnable, chunks)
-        runnable._start(run, known, kwargs)
+        source, told.input = _begin(runnable, chunks)
+        runnable._start(run, told.input, kwargs)
         flow = runnable._flow(source, kwargs, run)
         while True:
             token = current.set(run)
@@ -150,25 +195,27 @@ def run_stream(
                 leave(token)
             if chunk is _DONE:
                 break
-            if keeps:
-                given.append(chunk)
+            if told.keeps:
+                told.given.append(chunk)
             yield chunk
-        run.end(runnable._end_payload(reported(given)) if keeps else None)
+        run.end(told.output(is_whole=True))
     except BaseException as error:
-        is_left = isinstance(error, GeneratorExit)
+        left_by = error
         try:
             _close(run, flow)
         except BaseException as failure:
-            leaving = failure if is_left else error
-            run.fail(leaving, keywords=runnable._error_keywords(known, given))
+            left_by = _graver(error, failure)
             raise
-        if is_left:
-            run.end(runnable._end_payload(reported(given)) if given else None, status="closed")
-        else:
-            run.fail(error, keywords=runnable._error_keywords(known, given))
+        finally:
+            told.leave(left_by)
         raise
     finally:
         _close(None, chunks)
+
+
+def _graver(error: BaseException, failure: BaseException) -> BaseException:
+    """Return what a run failed with whose closing failed, too: not that its reader left it."""
+    return failure if isinstance(error, GeneratorExit) else error
 
 
 def _begin(runnable: Runnable[Any, Any], chunks: Iterator[Any]) -> tuple[Iterator[Any], Any]:
@@ -193,16 +240,9 @@ def closed_after(chunks: Iterator[T]) -> Iterator[Iterator[T]]:
 
 def _close(run: Run | None, chunks: Any) -> None:
     close = getattr(chunks, "close", None)
-    if close is None:
-        return
-    if run is None:
-        close()
-        return
-    run.enter()
-    try:
-        close()
-    finally:
-        run.exit()
+    if close is not None:
+        with entered(run):
+            close()
 
 
 async def arun_stream(
@@ -212,14 +252,12 @@ async def arun_stream(
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[Any]:
     """Give the chunks of one run, which starts with the first of its input."""
-    given: list[Any] = []
-    keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
+    told = _Told(runnable, run)
     flow: Any = None
-    known: Any = None
     is_out = False
     try:
-        source, known = await _abegin(runnable, chunks)
-        await runnable._astart(run, known, kwargs)
+        source, told.input = await _abegin(runnable, chunks)
+        await runnable._astart(run, told.input, kwargs)
         flow = inside(runnable._aflow(source, kwargs, run))
         while True:
             token = current.set(run)
@@ -229,26 +267,22 @@ async def arun_stream(
                 leave(token)
             if chunk is _DONE:
                 break
-            if keeps:
-                given.append(chunk)
+            if told.keeps:
+                told.given.append(chunk)
             is_out = True
             yield chunk
             is_out = False
-        await run.aend(runnable._end_payload(reported(given)) if keeps else None)
+        await run.aend(told.output(is_whole=True))
     except BaseException as error:
         # A loop that ends cancels the closing of what was left: nobody was waiting for a chunk.
-        is_left = isinstance(error, GeneratorExit) or (is_out and is_cancellation(error))
+        left_by = GeneratorExit() if is_out and is_cancellation(error) else error
         try:
             await _aclose(run, flow)
         except BaseException as failure:
-            leaving = failure if is_left else error
-            await run.afail(leaving, keywords=runnable._error_keywords(known, given))
+            left_by = _graver(left_by, failure)
             raise
-        if is_left:
-            output = runnable._end_payload(reported(given)) if given else None
-            await run.aend(output, status="closed")
-        else:
-            await run.afail(error, keywords=runnable._error_keywords(known, given))
+        finally:
+            await told.aleave(left_by)
         raise
     finally:
         await _aclose(None, chunks)
@@ -282,16 +316,9 @@ class _Chained(AsyncIterator[T]):
 
 async def _aclose(run: Run | None, chunks: Any) -> None:
     close = getattr(chunks, "aclose", None)
-    if close is None:
-        return
-    if run is None:
-        await close()
-        return
-    run.enter()
-    try:
-        await close()
-    finally:
-        run.exit()
+    if close is not None:
+        with entered(run):
+            await close()
 
 
 async def in_thread(

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
-from ..context import current, leave
 from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.manager import CallbackManager
 from ..dispatch.run import Run
@@ -20,7 +19,7 @@ from .inner import inside
 from .messages import AIMessage
 from .models import _result
 from .outputs import LLMResult
-from .streaming import OwnedGenerator
+from .streaming import OwnedGenerator, entered
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,10 +107,11 @@ class _Tracer:
             self.own = Attachments(callbacks, f"traced({self.name}).callbacks")
         self.config = config
 
-    def manager(self) -> CallbackManager | None:
-        return enter(self.own, self.config)
-
-    def run(self, manager: CallbackManager) -> Run:
+    def scope(self) -> Run | CallbackManager | None:
+        """Return the run of a call; where nobody listens the manager for what it calls, if any."""
+        manager = enter(self.own, self.config)
+        if manager is None or manager.is_silent:
+            return manager
         return manager.prepare(self.kind, self.name, id_path=self.id_path)
 
     def payload(
@@ -163,26 +163,14 @@ def _wrapped(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any
 def _plain(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        manager = tracer.manager()
-        if manager is None:
-            return function(*args, **kwargs)
-        if manager.is_silent:
-            token = current.set(manager)
-            try:
+        run = tracer.scope()
+        if not isinstance(run, Run):
+            with entered(run):
                 return function(*args, **kwargs)
-            finally:
-                leave(token)
-        run = tracer.run(manager)
-        try:
-            run.start(*tracer.payload(run, args, kwargs))
-            run.enter()
+        run.payload = tracer.payload(run, args, kwargs)
+        with run:
             output = function(*args, **kwargs)
-            run.exit()
             run.end(tracer.output(run, output))
-        except BaseException as error:
-            run.exit()
-            run.fail(error)
-            raise
         return output
 
     return call
@@ -191,26 +179,14 @@ def _plain(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
 def _coroutine(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        manager = tracer.manager()
-        if manager is None:
-            return await function(*args, **kwargs)
-        if manager.is_silent:
-            token = current.set(manager)
-            try:
+        run = tracer.scope()
+        if not isinstance(run, Run):
+            with entered(run):
                 return await function(*args, **kwargs)
-            finally:
-                leave(token)
-        run = tracer.run(manager)
-        try:
-            await run.astart(*tracer.payload(run, args, kwargs))
-            run.enter()
+        run.payload = tracer.payload(run, args, kwargs)
+        async with run:
             output = await function(*args, **kwargs)
-            run.exit()
             await run.aend(tracer.output(run, output))
-        except BaseException as error:
-            run.exit()
-            await run.afail(error)
-            raise
         return output
 
     return call
@@ -219,14 +195,13 @@ def _coroutine(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., A
 def _generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        manager = tracer.manager()
+        scope = tracer.scope()
         inner = function(*args, **kwargs)
-        if manager is None:
+        if scope is None:
             return inner
-        if manager.is_silent:
-            return OwnedGenerator(_stepping(manager, inner))
-        run = tracer.run(manager)
-        return OwnedGenerator(_generating(run, tracer, inner, args, kwargs))
+        if isinstance(scope, Run):
+            return OwnedGenerator(_generating(scope, tracer, inner, args, kwargs))
+        return OwnedGenerator(_stepping(scope, inner))
 
     return call
 
@@ -261,24 +236,19 @@ def _stepping(
     """Pass everything through to *inner*, with *scope* in the context during each of its steps."""
     step: Callable[[], Any] = functools.partial(next, inner)
     while True:
-        token = current.set(scope)
         try:
-            item = step()
+            with entered(scope):
+                item = step()
         except StopIteration as stop:
             return stop.value
-        finally:
-            leave(token)
         if given is not None:
             given.append(item)
         try:
             sent = yield item
             step = functools.partial(inner.send, sent)
         except GeneratorExit:
-            token = current.set(scope)
-            try:
+            with entered(scope):
                 inner.close()
-            finally:
-                leave(token)
             raise
         except BaseException as error:
             step = functools.partial(inner.throw, error)
@@ -287,15 +257,13 @@ def _stepping(
 def _async_generator(function: Callable[..., Any], tracer: _Tracer) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        manager = tracer.manager()
+        scope = tracer.scope()
         inner = function(*args, **kwargs)
-        if manager is None:
+        if scope is None:
             return inner
-        inner = inside(inner)
-        if manager.is_silent:
-            return _astepping(manager, inner)
-        run = tracer.run(manager)
-        return _agenerating(run, tracer, inner, args, kwargs)
+        if isinstance(scope, Run):
+            return _agenerating(scope, tracer, inside(inner), args, kwargs)
+        return _astepping(scope, inside(inner))
 
     return call
 
@@ -342,23 +310,18 @@ async def _astepping(
     """Pass everything through to *inner*, with *scope* in the context during each of its steps."""
     step: Any = functools.partial(anext, inner)
     while True:
-        token = current.set(scope)
         try:
-            item = await step()
+            with entered(scope):
+                item = await step()
         except StopAsyncIteration:
             return
-        finally:
-            leave(token)
         if given is not None:
             given.append(item)
         try:
             step = functools.partial(inner.asend, (yield item))
         except GeneratorExit:
-            token = current.set(scope)
-            try:
+            with entered(scope):
                 await inner.aclose()
-            finally:
-                leave(token)
             raise
         except BaseException as error:
             step = functools.partial(inner.athrow, error)

@@ -7,8 +7,8 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias
 
 from ..dispatch.run import Run
 from ..events import RETRY_ATTEMPT
@@ -152,23 +152,79 @@ class RetryState:
     idle_for: float
 
 
-@dataclass(slots=True)
-class _Attempts:
-    """Counts attempts and says what a failed one means: the decision of all four ways to call."""
+class _Tries:
+    """Entered round each try, it swallows the exceptions after which something else is tried."""
 
-    most: int
-    exceptions: tuple[type[BaseException], ...]
-    has_pauses: bool
-    number: int = field(default=0)
+    def __init__(self, exceptions: tuple[type[BaseException], ...]) -> None:
+        self.exceptions = exceptions
+        self.failures: list[BaseException] = []
 
-    def state_after(self, error: BaseException) -> RetryState | None:
-        """Return what is to be told before the next attempt; None where there is none."""
-        if self.number >= self.most or not isinstance(error, self.exceptions):
-            return None
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, self.exceptions):
+            return False
+        self.failures.append(error)
+        return True
+
+    def failed(self, which: int) -> BaseException:
+        """Return the first failure (0) or the last (-1), and hold none of them any longer."""
+        failures, self.failures = self.failures, []
+        return failures[which] if failures else RuntimeError("There was nothing to try.")
+
+
+_random: Final = random.Random()  # noqa: S311  A program's own random numbers stay as they are.
+
+
+class _Attempts(_Tries):
+    """The attempts at one call, each as its config; all but the first follow a failure.
+
+    No generator, which an asynchronous loop would have to close.
+    """
+
+    def __init__(self, retry: RunnableRetry[Any, Any], run: Run | None) -> None:
+        super().__init__(retry.retry_if_exception_type)
+        self.run = run
+        self.most = retry.stop_after_attempt
+        self.has_pauses = retry.wait_exponential_jitter
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __next__(self) -> RunnableConfig | None:
+        if len(self.failures) == self.most:
+            raise StopIteration
+        if self.failures:
+            state = self._state()
+            if self.run is not None:
+                self.run.on_retry(state)
+            if state.idle_for:
+                time.sleep(state.idle_for)
+        return self._config()
+
+    async def __anext__(self) -> RunnableConfig | None:
+        if len(self.failures) == self.most:
+            raise StopAsyncIteration
+        if self.failures:
+            state = self._state()
+            if self.run is not None:
+                await self.run.aon_retry(state)
+            if state.idle_for:
+                await asyncio.sleep(state.idle_for)
+        return self._config()
+
+    def _config(self) -> RunnableConfig | None:
+        return config_at(self.run, RETRY_ATTEMPT, len(self.failures) + 1)
+
+    def _state(self) -> RetryState:
+        number, error = len(self.failures), self.failures[-1]
         outcome: Future[Any] = Future()
         outcome.set_exception(error)
-        pause = min(_LONGEST_PAUSE, 2.0 ** (self.number - 1) + random.random())  # noqa: S311
-        return RetryState(self.number, outcome, pause if self.has_pauses else 0.0)
+        pause = min(_LONGEST_PAUSE, 2.0 ** (number - 1) + _random.random())
+        return RetryState(number, outcome, pause if self.has_pauses else 0.0)
 
 
 class RunnableRetry(Runnable[Input, Output]):
@@ -195,94 +251,49 @@ class RunnableRetry(Runnable[Input, Output]):
         self.wait_exponential_jitter = wait_exponential_jitter
         self.stop_after_attempt = stop_after_attempt
 
-    def _attempts(self) -> _Attempts:
-        return _Attempts(
-            self.stop_after_attempt, self.retry_if_exception_type, self.wait_exponential_jitter
-        )
-
     def _invoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
-        attempts = self._attempts()
-        while True:
-            attempts.number += 1
-            try:
-                return self.bound.invoke(input, _attempt(run, attempts), **kwargs)
-            except BaseException as error:
-                state = attempts.state_after(error)
-                if state is None:
-                    raise
-            _pause(run, state)
+        attempts = _Attempts(self, run)
+        for config in attempts:
+            with attempts:
+                return self.bound.invoke(input, config, **kwargs)
+        raise attempts.failed(-1)
 
     async def _ainvoke(self, input: Input, *, run: Run | None = None, **kwargs: Any) -> Output:
-        attempts = self._attempts()
-        while True:
-            attempts.number += 1
-            try:
-                return await self.bound.ainvoke(input, _attempt(run, attempts), **kwargs)
-            except BaseException as error:
-                state = attempts.state_after(error)
-                if state is None:
-                    raise
-            await _apause(run, state)
+        attempts = _Attempts(self, run)
+        async for config in attempts:
+            with attempts:
+                return await self.bound.ainvoke(input, config, **kwargs)
+        raise attempts.failed(-1)
 
     def _transform(
         self, chunks: Iterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> Iterator[Output]:
         input = combined(list(chunks))
-        attempts = self._attempts()
-        while True:
-            attempts.number += 1
-            flow: Any = self.bound.transform(Whole(input), _attempt(run, attempts), **kwargs)
-            try:
+        attempts = _Attempts(self, run)
+        for config in attempts:
+            flow: Any = self.bound.transform(Whole(input), config, **kwargs)
+            with attempts:
                 first = next(flow, _DONE)
-            except BaseException as error:
-                state = attempts.state_after(error)
-                if state is None:
-                    raise
-            else:
                 break
-            _pause(run, state)
+        else:
+            raise attempts.failed(-1)
         yield from _rest(first, flow)
 
     async def _atransform(
         self, chunks: AsyncIterator[Input], *, run: Run | None = None, **kwargs: Any
     ) -> AsyncIterator[Output]:
         input = combined([chunk async for chunk in chunks])
-        attempts = self._attempts()
-        while True:
-            attempts.number += 1
-            flow: Any = inside(
-                self.bound.atransform(Whole(input), _attempt(run, attempts), **kwargs)
-            )
-            try:
+        attempts = _Attempts(self, run)
+        async for config in attempts:
+            flow = inside(self.bound.atransform(Whole(input), config, **kwargs))
+            with attempts:
                 first = await anext(flow, _DONE)
-            except BaseException as error:
-                state = attempts.state_after(error)
-                if state is None:
-                    raise
-            else:
                 break
-            await _apause(run, state)
+        else:
+            raise attempts.failed(-1)
         async with aclosed_after(_arest(first, flow)) as rest:
             async for chunk in rest:
                 yield chunk
-
-
-def _attempt(run: Run | None, attempts: _Attempts) -> RunnableConfig | None:
-    return config_at(run, RETRY_ATTEMPT, attempts.number)
-
-
-def _pause(run: Run | None, state: RetryState) -> None:
-    if run is not None:
-        run.on_retry(state)
-    if state.idle_for:
-        time.sleep(state.idle_for)
-
-
-async def _apause(run: Run | None, state: RetryState) -> None:
-    if run is not None:
-        await run.aon_retry(state)
-    if state.idle_for:
-        await asyncio.sleep(state.idle_for)
 
 
 def _rest(first: Any, flow: Any) -> Iterator[Any]:
@@ -321,55 +332,43 @@ class RunnableWithFallbacks(Runnable[Input, Output]):
         self.exceptions_to_handle = _several(exceptions_to_handle)
 
     def _invoke(self, input: Input, **kwargs: Any) -> Output:
-        failure: BaseException | None = None
+        tries = _Tries(self.exceptions_to_handle)
         for each in self.runnables:
-            try:
+            with tries:
                 return each.invoke(input, None, **kwargs)
-            except self.exceptions_to_handle as error:
-                failure = failure or error
-        raise _all_failed(failure)
+        raise tries.failed(0)
 
     async def _ainvoke(self, input: Input, **kwargs: Any) -> Output:
-        failure: BaseException | None = None
+        tries = _Tries(self.exceptions_to_handle)
         for each in self.runnables:
-            try:
+            with tries:
                 return await each.ainvoke(input, None, **kwargs)
-            except self.exceptions_to_handle as error:
-                failure = failure or error
-        raise _all_failed(failure)
+        raise tries.failed(0)
 
     def _transform(self, chunks: Iterator[Input], **kwargs: Any) -> Iterator[Output]:
         input = combined(list(chunks))
-        failure: BaseException | None = None
+        tries = _Tries(self.exceptions_to_handle)
         for each in self.runnables:
             flow: Any = each.transform(Whole(input), None, **kwargs)
-            try:
+            with tries:
                 first = next(flow, _DONE)
-            except self.exceptions_to_handle as error:
-                failure = failure or error
-                continue
-            yield from _rest(first, flow)
-            return
-        raise _all_failed(failure)
+                break
+        else:
+            raise tries.failed(0)
+        yield from _rest(first, flow)
 
     async def _atransform(
         self, chunks: AsyncIterator[Input], **kwargs: Any
     ) -> AsyncIterator[Output]:
         input = combined([chunk async for chunk in chunks])
-        failure: BaseException | None = None
+        tries = _Tries(self.exceptions_to_handle)
         for each in self.runnables:
-            flow: Any = inside(each.atransform(Whole(input), None, **kwargs))
-            try:
+            flow = inside(each.atransform(Whole(input), None, **kwargs))
+            with tries:
                 first = await anext(flow, _DONE)
-            except self.exceptions_to_handle as error:
-                failure = failure or error
-                continue
-            async with aclosed_after(_arest(first, flow)) as rest:
-                async for chunk in rest:
-                    yield chunk
-            return
-        raise _all_failed(failure)
-
-
-def _all_failed(failure: BaseException | None) -> BaseException:
-    return failure or RuntimeError("There was nothing to try.")
+                break
+        else:
+            raise tries.failed(0)
+        async with aclosed_after(_arest(first, flow)) as rest:
+            async for chunk in rest:
+                yield chunk

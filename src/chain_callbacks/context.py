@@ -1,4 +1,4 @@
-"""The one context variable: which run, and which entries attached since, the current code is in."""
+"""The one context variable: the scope that code runs in, and how it goes along to other threads."""
 
 from __future__ import annotations
 
@@ -7,52 +7,62 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from .loops import asyncio
-
-if TYPE_CHECKING:
-    from .dispatch.manager import CallbackManager
-    from .dispatch.run import Run
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Quiet:
-    """The state of the context while a handler runs: whatever runs then is told to nobody."""
+class HasManager(Protocol):
+    """A run, a manager, a block with handlers attached, or SUPPRESSED."""
 
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "QUIET"
+    def manager(self) -> Any:
+        """Return the manager for what starts here, without what was attached; None for none."""
 
 
-QUIET: Final = Quiet()
+Scope: TypeAlias = HasManager | None
+"""Where code is; None outside of everything."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Attached:
     """A scope with entries added to the one around it; opaque here, the resolver reads them.
 
-    *before* is what the context held: on leaving it is put back.
+    *before* is what the context held: it is put back on leaving.
     """
 
-    around: Any
+    around: Scope
     entries: Any
-    before: Any = None
+    before: Scope = None
+
+    def manager(self) -> Any:
+        """Return the manager of the scope around it."""
+        return None if self.around is None else self.around.manager()
 
 
-Scope: TypeAlias = "Run | CallbackManager | Attached | Quiet | None"
-"""What the context says of the calling code; nested runs are resolved from it."""
+class _Suppressed:
+    """The type of SUPPRESSED."""
+
+    __slots__ = ()
+
+    def manager(self) -> None:
+        """Return None: runs that a handler starts have no parent, and no listeners."""
+
+    def __repr__(self) -> str:
+        return "SUPPRESSED"
+
+
+SUPPRESSED: Final = _Suppressed()
+"""The scope of a handler: whoever it calls, nobody is told of the runs that start there."""
 
 current: Final[ContextVar[Scope]] = ContextVar("chain_callbacks", default=None)
-"""Nothing; a run, whose manager is handed down; a manager where no run was made; what is around
-with entries attached since; or QUIET."""
+"""The scope of the running code; None outside of all."""
 
 
 class _Surroundings:
-    """Who is asked, besides the context variable, which run the calling code is in."""
+    """The functions that know, besides the context variable, which run code is in."""
 
     __slots__ = ("finders", "model_finders")
 
@@ -66,7 +76,7 @@ surroundings: Final = _Surroundings()
 
 
 def here() -> Scope:
-    """Return the scope of the calling code: the innermost, whether ours or a host's."""
+    """Return the scope of the calling code, the innermost of ours and the hosts'; None outside."""
     scope = current.get()
     for find in surroundings.finders:
         scope = find(scope)

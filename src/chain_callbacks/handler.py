@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from uuid import UUID
 
@@ -22,13 +23,67 @@ OnError = Literal["log", "raise", "detach"]
 handler's listening to the tree of runs in which it happened."""
 
 
+Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
+"""How a run ended."""
+
+
+class RunFacts(Protocol):
+    """What is known of a run at an event, whether a handler is given the run or a view of it.
+
+    Attributes:
+        id, parent_id, root_id: UUIDs of version 7; *parent_id* is None for a root.
+        depth: How many runs are around it.
+        name, run_type, tags, metadata: As they were given, or as *content* shows them.
+        started: When it started, in UTC.
+        status, duration: None until it ended; *duration* is in seconds.
+        error_id: One for one exception on its way up the tree; None without an error.
+        is_origin, origin: Whether the exception began in this run, and the names of the runs from
+            the root to where it did.
+        content: How much of the run this is.
+        detached: The ``id()`` of each handler that failed in this tree and listens to it no more.
+    """
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def parent_id(self) -> UUID | None: ...
+    @property
+    def root_id(self) -> UUID: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def run_type(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def started(self) -> datetime | None: ...
+    @property
+    def status(self) -> Status | None: ...
+    @property
+    def duration(self) -> float | None: ...
+    @property
+    def error_id(self) -> UUID | None: ...
+    @property
+    def is_origin(self) -> bool: ...
+    @property
+    def origin(self) -> tuple[str, ...]: ...
+    @property
+    def content(self) -> Content: ...
+    @property
+    def detached(self) -> set[int]: ...
+
+
 class EventRecord(Protocol):
     """What ``on_event`` is given: the event's name, its run and its payload by argument name."""
 
     @property
     def name(self) -> str: ...
     @property
-    def run(self) -> Any: ...
+    def run(self) -> RunFacts: ...
     @property
     def payload(self) -> Mapping[str, Any]: ...
 
@@ -393,3 +448,6 @@ class BaseCallbackHandler:
 
 HandlerLike: TypeAlias = object
 """A handler: an instance of the base class, or of any class that has ``on_*`` methods."""
+
+Callbacks: TypeAlias = str | HandlerLike | Sequence[HandlerLike] | None
+"""What is passed as callbacks: a name, a handler, a manager, or a list of them."""

@@ -93,7 +93,7 @@ def test_lines_appear_while_the_runs_go_on(capsys: pytest.CaptureFixture[str]) -
     """Who watches a long run sees what it is in, not only in the end what it did."""
     job = started(CallbackManager([ConsoleHandler()]), "chain", "job")
     assert shown(capsys) == ""
-    ask = started(job.child, "prompt", "ask")
+    ask = started(job.manager(), "prompt", "ask")
     assert shown(capsys) == "┌─ chain job\n"
     ask.end()
     assert shown(capsys) == "├─ prompt ask  1.0 ms\n"
@@ -187,7 +187,7 @@ def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) 
     error = type(evil, (Exception,), {})(evil)
     handler = policy(ConsoleHandler(), content="full")
     job = started(CallbackManager([handler], tags=[evil]), "chain", evil)
-    tool = started(job.child, "tool", evil)
+    tool = started(job.manager(), "tool", evil)
     tool.on_custom_event(evil, evil)
     tool.end(evil)
     job.fail(error)
@@ -244,14 +244,14 @@ def test_a_program_without_stderr_is_no_failure(monkeypatch: pytest.MonkeyPatch)
 def test_a_line_of_another_branch_says_whose_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """Where branches grow at once, a line below another branch's names the run that it is in."""
     job = started(CallbackManager([ConsoleHandler()]), "chain", "job")
-    left = started(job.child, "chain", "both", "map:key:left")
-    right = started(job.child, "chain", "both", "map:key:right")
-    one = started(left.child, "tool", "one")
-    two = started(right.child, "tool", "two")
+    left = started(job.manager(), "chain", "both", "map:key:left")
+    right = started(job.manager(), "chain", "both", "map:key:right")
+    one = started(left.manager(), "tool", "one")
+    two = started(right.manager(), "tool", "two")
     one.end()
     two.end()
     left.end()
-    started(right.child, "tool", "three").end()
+    started(right.manager(), "tool", "three").end()
     right.end()
     job.end()
     expected = """
@@ -272,10 +272,10 @@ def test_trees_that_grow_at_once_are_told_apart(capsys: pytest.CaptureFixture[st
     """From when there are two, each line begins with the last digits of its root's id."""
     manager = CallbackManager([ConsoleHandler()])
     first = started(manager, "chain", "first")
-    started(first.child, "tool", "a").end()
+    started(first.manager(), "tool", "a").end()
     second = started(manager, "chain", "second")
-    started(second.child, "tool", "b").end()
-    started(first.child, "tool", "c").end()
+    started(second.manager(), "tool", "b").end()
+    started(first.manager(), "tool", "c").end()
     second.end()
     first.end()
     started(manager, "chain", "third").end()
@@ -298,11 +298,11 @@ def test_a_run_that_ends_after_its_root_is_a_line_of_its_own(
     """A late end and a late start are shown, and nothing is kept of them."""
     handler = ConsoleHandler()
     job = started(CallbackManager([handler]), "chain", "job")
-    late = started(job.child, "tool", "late")
+    late = started(job.manager(), "tool", "late")
     job.end()
     late.on_custom_event("progress", 1)
     late.end()
-    started(job.child, "tool", "later").end()
+    started(job.manager(), "tool", "later").end()
     expected = """
         ┌─ chain job
         └─ chain job  2.0 ms
@@ -372,10 +372,10 @@ def test_a_line_after_one_of_an_outer_run_says_whose_it_is(
 ) -> None:
     """A run without nested runs that ends in between does not seem to have some."""
     job = started(CallbackManager([ConsoleHandler()]), "chain", "job")
-    left = started(job.child, "chain", "left")
-    started(left.child, "tool", "one").end()
-    started(job.child, "chain", "right").end()
-    started(left.child, "tool", "two").end()
+    left = started(job.manager(), "chain", "left")
+    started(left.manager(), "tool", "one").end()
+    started(job.manager(), "chain", "right").end()
+    started(left.manager(), "tool", "two").end()
     left.end()
     job.end()
     expected = """
@@ -403,6 +403,6 @@ def test_no_failure_is_hidden_by_the_isolation_of_handlers(
     with caplog.at_level(logging.WARNING, "chain_callbacks"):
         job = started(CallbackManager([ConsoleHandler()]), "chain", "job")
         for run_type in ("llm", "chat_model", "tool", "retriever", "embeddings", "parser"):
-            started(job.child, run_type, "run").end()
+            started(job.manager(), run_type, "run").end()
         job.end()
     assert caplog.records == []

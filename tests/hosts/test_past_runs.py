@@ -59,11 +59,11 @@ def test_runs_in_a_run_that_is_over_have_it_as_their_parent() -> None:
     found: list[Any] = []
     outer = run_at(CallbackManager([Trees()]), "chain", "outer", times=(1, 2))
     outer.start(({},))
-    inner = run_at(outer.child, "tool", "inner", times=(1, 2))
+    inner = run_at(outer.manager(), "tool", "inner", times=(1, 2))
     inner.start(("",))
     inner.end("")
     outer.end(None)
-    late = run_at(outer.child, "tool", "late", times=(1, 2))
+    late = run_at(outer.manager(), "tool", "late", times=(1, 2))
     late.start(("",))
     late.end("")
 

@@ -1,4 +1,4 @@
-"""The three states of the context: nothing, a manager with what was attached, and QUIET."""
+"""The three states of the context: nothing, a manager with what was attached, and SUPPRESSED."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chain_callbacks import (
     register,
     resolve,
 )
-from chain_callbacks.context import QUIET, current
+from chain_callbacks.context import SUPPRESSED, current
 from chain_callbacks.errors import NotAHandlerError, UnknownHandlerError
 from chain_callbacks.runnables import RunnableLambda
 
@@ -43,7 +43,7 @@ def here() -> list[str]:
     return [handler.name for handler in current_manager().handlers]
 
 
-# QUIET
+# SUPPRESSED
 
 
 class Running(BaseCallbackHandler):
@@ -77,7 +77,7 @@ def test_runs_that_a_handler_starts_are_told_to_nobody(monkeypatch, heard, liste
     handler = Running([listening("H")])
     with attached("b"):
         RunnableLambda(STEP.invoke, name="outer").invoke(1, {"callbacks": [handler]})
-    assert [QUIET] * 4 == handler.seen
+    assert [SUPPRESSED] * 4 == handler.seen
     assert [("outer", "a"), ("outer", "b"), ("outer", "d"),
             ("step", "a"), ("step", "b"), ("step", "d")] == heard  # fmt: skip
 
@@ -291,7 +291,7 @@ def test_a_runs_manager_is_base_and_parent(monkeypatch, heard, form):
     callbacks = {"alone": manager, "in a list": [manager], "with more": (manager, "c")}[form]
     monkeypatch.setenv("CHAIN_CALLBACKS", "b")
     with attached("d"):
-        RunnableLambda(lambda value, run: seen.append(run.manager.parent.name), name="step").invoke(
+        RunnableLambda(lambda value, run: seen.append(run.parent.name), name="step").invoke(
             1, {"callbacks": callbacks}
         )
     assert ["outer"] == seen
@@ -309,7 +309,7 @@ def test_another_manager_contributes_its_listeners(monkeypatch, heard, listening
     """Made by hand, or further on in the list, a manager is no parent: its listeners are added."""
     monkeypatch.setenv("CHAIN_CALLBACKS", "a")
     seen: list[object] = []
-    step = RunnableLambda(lambda value, run: seen.append(run.manager.parent), name="step")
+    step = RunnableLambda(lambda value, run: seen.append(run.parent), name="step")
     step.invoke(1, {"callbacks": CallbackManager([listening("H")])})
     step.invoke(1, {"callbacks": ["b", resolve(["c"]).manager]})
     assert [None, None] == seen
@@ -350,7 +350,7 @@ def test_the_current_manager_everywhere(monkeypatch):
 def test_the_current_manager_may_be_passed_on(heard):
     """To another thread, as the callbacks of a call: its runs are children of this one."""
     seen: list[object] = []
-    step = RunnableLambda(lambda value, run: seen.append(run.manager.parent.name), name="step")
+    step = RunnableLambda(lambda value, run: seen.append(run.parent.name), name="step")
 
     def body(value: int) -> None:
         config = {"callbacks": current_manager()}
@@ -376,7 +376,7 @@ def test_a_call_that_adds_no_handler_hands_down_the_rest(monkeypatch, key, callb
 def test_a_tree_that_begins_below(heard):
     """Where nobody hears the outer run none is made: a handler added below hears a root."""
     seen: list[object] = []
-    inner = RunnableLambda(lambda value, run: seen.append(run.manager.parent), name="step")
+    inner = RunnableLambda(lambda value, run: seen.append(run.parent), name="step")
     RunnableLambda(lambda value: inner.invoke(value, {"callbacks": ["a"]}), name="outer").invoke(
         1, {"tags": ["x"]}
     )

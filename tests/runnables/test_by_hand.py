@@ -69,8 +69,8 @@ def test_managers_nest_by_hand(recorder: RecordingHandler) -> None:
     """Inside ``with`` a run is the current one: what runs there is nested in it."""
     manager = CallbackManager([recorder], tags=["all"], metadata={"m": 1})
     with manager.run("chain", "outer", "in", tags=["one"]) as outer:
-        assert current_manager() is outer.child
-        with outer.child.run("tool", "inner", "in") as inner:
+        assert current_manager() is outer.manager()
+        with outer.manager().run("tool", "inner", "in") as inner:
             RunnablePassthrough(name="deep").invoke("x")
             inner.end("out")
         outer.end("out")

@@ -68,11 +68,11 @@ def test_records_are_kept_in_order_and_as_things_stood(
 def test_a_tree_is_text(heard: RecordingHandler, manager: CallbackManager) -> None:
     """A line a run, two spaces a level, with tags and a status that is not ok."""
     job = started(manager, "chain", "job")
-    started(job.child, "prompt", "ask", "seq:step:1").end()
-    stream = started(job.child, "chat_model", "m", "seq:step:2")
-    started(stream.child, "tool", "t").fail(KeyboardInterrupt())
+    started(job.manager(), "prompt", "ask", "seq:step:1").end()
+    stream = started(job.manager(), "chat_model", "m", "seq:step:2")
+    started(stream.manager(), "tool", "t").fail(KeyboardInterrupt())
     stream.end(status="closed")
-    started(job.child, "retriever", "r")
+    started(job.manager(), "retriever", "r")
     job.fail(ValueError("x"))
     expected = """
         chain job error ValueError
@@ -109,8 +109,8 @@ def test_parallel_branches_stand_in_one_order(
 ) -> None:
     """Whichever branch starts first, the tree is the same; numbers in keys count as numbers."""
     job = started(manager, "chain", "job")
-    for run in [started(job.child, "chain", "branch", tag) for tag in order]:
-        started(run.child, "tool", run.tags[0][-1]).end()
+    for run in [started(job.manager(), "chain", "branch", tag) for tag in order]:
+        started(run.manager(), "tool", run.tags[0][-1]).end()
         run.end()
     job.end()
     expected = """
@@ -132,7 +132,7 @@ def test_only_neighbours_of_one_sort_change_places(
     agent = started(manager, "chain", "agent")
     for tags in ((None, "tool:call:2", "tool:call:1"), (None, "tool:call:1"), ("prod:b:a", "a")):
         for tag in tags:
-            started(agent.child, "tool" if tag else "chat_model", "x", tag).end()
+            started(agent.manager(), "tool" if tag else "chat_model", "x", tag).end()
     agent.end()
     expected = """
         chain agent
@@ -156,7 +156,7 @@ def test_runs_in_threads_make_the_same_tree(
 
     def work(number: int) -> None:
         together.wait(10)
-        branch = started(job.child, "chain", "branch", f"map:key:{number}")
+        branch = started(job.manager(), "chain", "branch", f"map:key:{number}")
         for _ in range(100):
             branch.on_text("x")
         branch.end()
@@ -174,8 +174,8 @@ def test_roots_are_in_the_order_of_their_starts(
 ) -> None:
     """Trees that grow at once are not mixed up, and can be had one by one."""
     first, second = started(manager, "chain", "first"), started(manager, "chain", "second")
-    started(second.child, "tool", "b").end()
-    started(first.child, "tool", "a").end()
+    started(second.manager(), "tool", "b").end()
+    started(first.manager(), "tool", "a").end()
     second.end()
     first.end()
     assert heard.trees() == ["chain first\n  tool a", "chain second\n  tool b"]
@@ -187,8 +187,8 @@ def test_ids_are_numbers_in_order_of_appearance(
 ) -> None:
     """A tree never shows a random id."""
     job = started(manager, "chain", "job")
-    late = started(job.child, "tool", "b", "map:key:b")
-    started(job.child, "tool", "a", "map:key:a").end()
+    late = started(job.manager(), "tool", "b", "map:key:b")
+    started(job.manager(), "tool", "a", "map:key:a").end()
     late.end()
     job.end()
     expected = """
@@ -214,7 +214,7 @@ def test_what_must_not_happen_is_seen_in_the_tree_and_said(
     unheard = CallbackManager().run("chain", "unheard", 1)
     told_again(heard, unheard, "on_chain_end", outputs=1)
     lost = CallbackManager([heard]).run("chain", "x", 1)
-    started(lost.child, "tool", "lost").end()
+    started(lost.manager(), "tool", "lost").end()
     started(manager, "chain", "endless")
     expected = """
         chain twice STARTED TWICE ENDED TWICE

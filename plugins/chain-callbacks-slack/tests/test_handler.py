@@ -117,7 +117,7 @@ def test_error_that_climbs_a_tree_is_told_once_with_its_origin(
     with (
         pytest.raises(KeyError),
         CallbackManager([handler]).run("chain", "RunnableSequence", 1) as root,
-        root.child.run("chat_model", "FakeListChatModel", [[]]),
+        root.manager().run("chat_model", "FakeListChatModel", [[]]),
     ):
         raise KeyError
     handler.flush(5)
@@ -130,7 +130,7 @@ def test_nothing_is_told_of_what_recovered_or_was_cancelled(make_handler: Make, 
     """A child's error that its root survives, an interrupt, a cancellation: no alert."""
     handler = make_handler(kind=InlineSlackHandler)
     with CallbackManager([handler]).run("chain", "job", 1) as root:
-        with pytest.raises(ValueError, match="x"), root.child.run("tool", "step", "x"):
+        with pytest.raises(ValueError, match="x"), root.manager().run("tool", "step", "x"):
             raise ValueError("x")
         root.end("recovered")
     for error in (KeyboardInterrupt(), asyncio.CancelledError(), SystemExit(), GeneratorExit()):

@@ -15,12 +15,12 @@ from typing import Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from ..delivery.loop_thread import sweeper
-from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.run import Run
 from ..events import on_llm_new_token
 from ..runnables import AIMessage, BaseMessage, ChatGeneration, ChatGenerationChunk, LLMResult
 from ..runnables.chunks import reported
 from ..runnables.messages import message_chunk_to_message
+from ..sink import NO_KEYWORDS
 from .translation import Endpoint, Piece, Reading
 from .wire import EventLines, parsed, plain
 

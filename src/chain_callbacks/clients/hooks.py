@@ -19,10 +19,10 @@ from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from ..context import here
-from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.run import Run
 from ..hosts.running import manager_at, model_around, run_at
 from ..runnables.wrappers import RetryState
+from ..sink import NO_KEYWORDS
 from .calls import Call
 from .translation import Vendor, invocation_params, ls_metadata
 from .wire import plain

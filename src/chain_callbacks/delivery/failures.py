@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING
 
+from ..handler import RunFacts
 from ..loops import is_cancellation
+from ..sink import Sink
 from .counters import Counters, all_counters
-
-if TYPE_CHECKING:
-    from ..dispatch.routes import Sink
-    from ..dispatch.run import Run
-    from ..dispatch.views import RunView
 
 log = logging.getLogger("chain_callbacks")
 
@@ -22,7 +18,7 @@ def _passes_through(error: BaseException | None) -> bool:
 
 
 def note(
-    sink: Sink, run: Run, error: BaseException, leaving: BaseException | None
+    sink: Sink, run: RunFacts, error: BaseException, leaving: BaseException | None
 ) -> BaseException | None:
     """Deal with what *sink* raised; return what shall leave once the other sinks were told.
 
@@ -38,7 +34,7 @@ def note(
     return leaving
 
 
-def count(sink: Sink, run: Run | RunView, error: BaseException) -> None:
+def count(sink: Sink, run: RunFacts, error: BaseException) -> None:
     """Count a failure and log the first; where the handler is to be detached, detach it."""
     if sink.on_error == "detach":
         run.detached.add(sink.handler_id)
@@ -47,7 +43,7 @@ def count(sink: Sink, run: Run | RunView, error: BaseException) -> None:
     after = "The run goes on; more failures of this handler are counted, not logged."
     if sink.on_error == "detach":
         after = "It hears no more of this tree of runs; more failures are counted, not logged."
-    _say(sink.handler_name, sink.event, error, after, shows_text=sink.shows_text)
+    _say(sink.counters.name, sink.event, error, after, shows_text=sink.shows_text)
 
 
 def count_elsewhere(counters: Counters, method: str, error: BaseException) -> None:

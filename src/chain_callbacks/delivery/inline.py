@@ -1,6 +1,6 @@
 """Inline delivery: each sink of a route is called in turn, where the event happened.
 
-While a sink is called the context is QUIET: what a handler runs itself is told to nobody.
+While a sink is called the context is SUPPRESSED: what a handler runs itself is told to nobody.
 A route without an asynchronous sink takes one plain loop in both worlds. Only the others take the
 generator that `drive` and `adrive` share.
 """
@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from ..context import QUIET, current, leave
-from ..dispatch.handler_class import NO_KEYWORDS
+from ..context import SUPPRESSED, current, leave
+from ..handler import RunFacts
 from ..loops import asyncio
+from ..sink import NO_KEYWORDS, Route, Sink
 from . import slowness
 from .counters import HAS_GIL
 from .failures import note
 from .loop_thread import portal
-
-if TYPE_CHECKING:
-    from ..dispatch.routes import Route, Sink
-    from ..dispatch.run import Run
 
 Telling = Generator[Awaitable[Any], Any, None]
 
@@ -36,7 +33,7 @@ class _Raised(Exception):  # noqa: N818  It never leaves this module.
 
 def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each branch would be felt
     route: Route,
-    run: Run,
+    run: RunFacts,
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any] = NO_KEYWORDS,
     *,
@@ -54,7 +51,7 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
         return None
     leaving: BaseException | None = None
     unawaited: list[tuple[Sink, Awaitable[Any]]] | None = None
-    token = current.set(QUIET)
+    token = current.set(SUPPRESSED)
     try:
         for sink in route:
             began = slowness.clock() if is_on_loop else 0.0
@@ -88,7 +85,10 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
 
 
 async def atell(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
+    route: Route,
+    run: RunFacts,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any] = NO_KEYWORDS,
 ) -> None:
     """Tell the sinks of *route* from asynchronous code."""
     telling = tell(route, run, arguments, keywords, is_on_loop=True)
@@ -97,7 +97,10 @@ async def atell(
 
 
 async def atell_to_the_end(
-    route: Route, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any] = NO_KEYWORDS
+    route: Route,
+    run: RunFacts,
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any] = NO_KEYWORDS,
 ) -> None:
     """Tell a terminal event: also where the task is cancelled while it is being delivered."""
     rest = tell(route, run, arguments, keywords, is_on_loop=True)
@@ -123,7 +126,7 @@ async def atell_to_the_end(
 
 def _telling(
     route: Route,
-    run: Run,
+    run: RunFacts,
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any],
     *,
@@ -154,7 +157,7 @@ def _telling(
 
 
 def _finishing(
-    run: Run, unawaited: list[tuple[Sink, Awaitable[Any]]], leaving: BaseException | None
+    run: RunFacts, unawaited: list[tuple[Sink, Awaitable[Any]]], leaving: BaseException | None
 ) -> Telling:
     for sink, awaitable in unawaited:
         try:
@@ -174,7 +177,7 @@ def _raised_by(error: BaseException) -> BaseException:
 
 def drive(telling: Telling) -> None:
     """Run *telling* to its end from synchronous code; what it yields is awaited on the portal."""
-    token = current.set(QUIET)
+    token = current.set(SUPPRESSED)
     try:
         awaitable = next(telling)
         while True:
@@ -196,7 +199,7 @@ def drive(telling: Telling) -> None:
 async def adrive(telling: Telling) -> None:
     """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
     task = _task()
-    token = current.set(QUIET)
+    token = current.set(SUPPRESSED)
     try:
         awaitable = next(telling)
         while True:

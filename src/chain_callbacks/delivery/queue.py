@@ -12,26 +12,23 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from ..context import QUIET, current
+from ..context import SUPPRESSED, current
 from ..dispatch.options import options
-from ..dispatch.views import View
-from ..handler import BaseCallbackHandler
+from ..handler import BaseCallbackHandler, RunFacts
 from ..loops import load
 from ..policies import Manner
+from ..sink import Sink
 from .backlog import Backlog, Breaker
 from .counters import HAS_GIL, Counters
 from .failures import count, count_elsewhere
 from .lifecycle import call_in_thread, is_over, phase, spare, start, watch
 from .loop_thread import portal
-
-if TYPE_CHECKING:
-    from ..dispatch.routes import Sink
 
 log = logging.getLogger("chain_callbacks")
 
@@ -47,6 +44,10 @@ SHORTEST_REST: Final = 0.01
 """Seconds between two calls of ``deliver`` at least, whatever it returns."""
 LONGEST_REST: Final = 3_600.0
 """Seconds at most: a thread cannot wait for as long as a number may say."""
+
+
+Event = tuple[RunFacts, tuple[Any, ...], Mapping[str, Any]]
+"""What a sink is called with: a run, the event's positional arguments and its keywords."""
 
 
 class Flush:
@@ -117,7 +118,7 @@ class Channel:
         """Whether the handler failed so often that it is left alone for a while."""
         return self._telling.is_open or self._sending.is_open
 
-    def put(self, sink: Sink, rank: int, view: View, size: int, seconds: float = 0.0) -> None:
+    def put(self, sink: Sink, rank: int, event: Event, size: int, seconds: float = 0.0) -> None:
         """Leave an event to be told; wait for room for *seconds* at most."""
         if self._pid != os.getpid():
             self._reset()  # A fork that no hook of Python's was told of.
@@ -133,7 +134,7 @@ class Channel:
                     self._room.wait_for(lambda: self._backlog.has_room(size), seconds)
                 finally:
                     self._waiting -= 1
-            dropped = self._backlog.put(rank, size, (sink, view))
+            dropped = self._backlog.put(rank, size, (sink, event))
             self._wake()
         if dropped:
             self._dropped(dropped)
@@ -277,16 +278,16 @@ class Channel:
             self._is_lingering = False
             return not self._is_busy
 
-    def _tell(self, sink: Sink, view: View) -> None:
-        if sink.handler_id in view.run.detached:
+    def _tell(self, sink: Sink, event: Event) -> None:
+        if sink.handler_id in event[0].detached:
             self._is_in_hand = False  # It failed after this was put here.
             return
         try:
-            result = sink.tell(*view)
+            result = sink.tell(*event)
             if result is not None and isawaitable(result):
                 portal.run(result)
         except BaseException as error:
-            count(sink, view.run, error)
+            count(sink, event[0], error)
             self._telling.fail(time.monotonic())
             if self._telling.is_open:
                 self._give_up_flushes()
@@ -368,7 +369,7 @@ def overrides(handler: object, *methods: str) -> bool:
 
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:
-    current.set(QUIET)
+    current.set(SUPPRESSED)
     _telling.set(bell)
     while True:
         bell.clear()

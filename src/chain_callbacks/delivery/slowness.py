@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ..sink import Sink
 from .failures import log
-
-if TYPE_CHECKING:
-    from ..dispatch.routes import Sink
 
 LIMIT: Final = 0.05
 """Seconds that a synchronous handler may take on an event loop."""
@@ -22,13 +20,13 @@ _warned: Final[set[str]] = set()
 
 def warn(sink: Sink, seconds: float) -> None:
     """Say once of each handler that it held up an event loop for *seconds*."""
-    if sink.handler_name in _warned:
+    if sink.counters.name in _warned:
         return
-    _warned.add(sink.handler_name)
+    _warned.add(sink.counters.name)
     log.warning(
         "The handler %s held up the event loop for %d ms in %s: it is synchronous and its caller "
         "is not. Set delivery=queued for it, or make its methods asynchronous.",
-        sink.handler_name,
+        sink.counters.name,
         round(seconds * 1000),
         sink.event,
     )

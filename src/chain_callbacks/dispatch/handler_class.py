@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from ..errors import HandlerSignatureError
@@ -20,21 +20,15 @@ from ..events import (
     on_llm_new_token,
     on_llm_start,
 )
+from ..handler import RunFacts
 from ..policies import vars_of
+from ..sink import Tell
 from .adapters import converting, package_of
-
-if TYPE_CHECKING:
-    from .run import Run
-
-Tell = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Any]
-"""Tells a handler of an event of a run, or of a view of one."""
 
 _NOT_OVERRIDDEN: Final = frozenset({"chain_callbacks.handler", "langchain_core.callbacks.base"})
 """Modules whose classes define every event as doing nothing; asked by name, nothing is imported."""
 
-NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
-
-FACTS: Final[dict[str, Callable[[Run], Any]]] = {
+FACTS: Final[dict[str, Callable[[RunFacts], Any]]] = {
     "run_id": lambda run: run.id,
     "parent_run_id": lambda run: run.parent_id,
     "tags": lambda run: [*run.tags],
@@ -59,7 +53,7 @@ class EventRecord:
     """One event as ``on_event`` receives it; *payload* has the arguments by name."""
 
     name: str
-    run: Run
+    run: RunFacts
     payload: Mapping[str, Any]
 
 
@@ -199,7 +193,7 @@ def build_record_sink(handler: object, spec: EventSpec[...]) -> tuple[Tell, bool
     if method is None or is_ignored(handler, spec):
         return None
 
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         payload = {**dict(zip(spec.positional, arguments, strict=True)), **keywords}
         return method(EventRecord(spec.name, run, MappingProxyType(payload)))
 
@@ -230,7 +224,7 @@ def _told_as_text(handler: object) -> Tell | None:
         return None
     told = converting(handler, on_llm_start, _tell(handler, method, on_llm_start))
 
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         serialized, batches = arguments
         return told(run, (serialized, [_text(messages) for messages in batches]), keywords)
 
@@ -242,7 +236,7 @@ def _or_as_text(tell: Tell, as_text: Tell | None, *, is_async: bool) -> Tell:
         return tell
 
     async def atell_or_convert(
-        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+        run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
         try:
             await tell(run, arguments, keywords)
@@ -251,7 +245,9 @@ def _or_as_text(tell: Tell, as_text: Tell | None, *, is_async: bool) -> Tell:
             if inspect.isawaitable(result):
                 await result
 
-    def tell_or_convert(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell_or_convert(
+        run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
         try:
             return tell(run, arguments, keywords)
         except NotImplementedError:
@@ -320,7 +316,7 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
     accepted = None if shape.takes_any else frozenset(shape.named)
     positional = None if shape.is_positional else spec.positional
 
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         passed = {name: fact(run) for name, fact in facts}
         passed |= {
             name: value for name, value in keywords.items() if accepted is None or name in accepted
@@ -335,7 +331,7 @@ def _tell(handler: object, method: Callable[..., Any], spec: EventSpec[...]) -> 
 def _plain_start(method: Callable[..., Any]) -> Tell:
     # The ordinary handler: literal keywords, a fresh list and a fresh dict, nothing looked up. A
     # call with `*` or `**` in it builds a tuple and a dict first and takes twice the time.
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         if keywords:
             return method(
                 *arguments,
@@ -363,7 +359,7 @@ def _plain_start(method: Callable[..., Any]) -> Tell:
 
 
 def _plain_token(method: Callable[..., Any]) -> Tell:
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         (token,) = arguments
         return method(
             token,
@@ -377,7 +373,7 @@ def _plain_token(method: Callable[..., Any]) -> Tell:
 
 
 def _plain(method: Callable[..., Any]) -> Tell:
-    def tell(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell(run: RunFacts, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         if keywords:
             return method(
                 *arguments,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypedDict
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypedDict
 from uuid import UUID
 
 from .. import events
+from ..context import here
 from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
@@ -206,8 +207,8 @@ class CallbackManager:
         self.depth = 0
         self.root = parent
         if parent is not None:
-            self.depth = parent.manager.depth + 1
-            self.root = parent.manager.root or parent
+            self.depth = parent.started_by.depth + 1
+            self.root = parent.started_by.root or parent
 
     @classmethod
     def of(
@@ -235,6 +236,10 @@ class CallbackManager:
     def parent_run_id(self) -> UUID | None:
         """The id of the run around; None where its runs are roots."""
         return None if self.parent is None else self.parent.id
+
+    def manager(self) -> Self:
+        """Return the manager itself: that of runs that start where it is the current scope."""
+        return self
 
     def child(self, parent: Run) -> CallbackManager:
         """Return the manager for what is nested in *parent*, which this manager started."""
@@ -361,3 +366,9 @@ class CallbackManager:
 
 NOBODY: Final = CallbackManager.of(SILENCE, SILENCE)
 """A manager that tells nobody."""
+
+
+def manager_around() -> CallbackManager:
+    """Return the manager of the scope that the calling code is in; NOBODY outside of all."""
+    scope = here()
+    return (None if scope is None else scope.manager()) or NOBODY

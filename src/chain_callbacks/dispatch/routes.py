@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final
 
 from ..delivery.backlog import rank_of
 from ..delivery.counters import Counters, counters_of
@@ -14,12 +14,10 @@ from ..events import EventSpec
 from ..handler import Content
 from ..loops import load
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
-from .handler_class import Tell, check, tells_of
+from ..sink import Route, Sink, Tell
+from .handler_class import check, tells_of
 from .options import options
-from .views import view_of
-
-if TYPE_CHECKING:
-    from .run import Run
+from .views import Recorded, view_of
 
 
 class Listener:
@@ -79,36 +77,6 @@ class Listener:
         return f"<listener {self.key}>"
 
 
-class Sink:
-    """One handler's method for one event.
-
-    *tell* tells it of an event of a run; *is_async* says that what that returns is to be awaited.
-    """
-
-    __slots__ = (
-        "counters",
-        "event",
-        "handler_id",
-        "handler_name",
-        "is_async",
-        "on_error",
-        "shows_text",
-        "tell",
-    )
-
-    def __init__(
-        self, listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool
-    ) -> None:
-        self.handler_id = id(listener.handler)
-        self.handler_name = listener.counters.name
-        self.counters = listener.counters
-        self.event = spec.name
-        self.on_error = listener.manner.on_error
-        self.shows_text = listener.manner.content == "full"
-        self.tell = tell
-        self.is_async = is_async
-
-
 _UNCOUNTED: Final = Counters()
 """The counters of what is put on a queue: it has not been told by then."""
 _FACTS_SIZE: Final = 1_024
@@ -120,11 +88,25 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
     if is_async:
         load()
     manner = listener.manner
-    sink = Sink(listener, spec, tell, is_async=is_async)
+    sink = Sink(
+        spec,
+        tell,
+        is_async=is_async,
+        handler_id=id(listener.handler),
+        counters=listener.counters,
+        on_error=manner.on_error,
+        shows_text=manner.content == "full",
+    )
     if manner.delivery == "queued" and listener.channel is not None:
-        tell = _queueing(listener.channel, spec, sink, manner)
-        sink = Sink(listener, spec, tell, is_async=False)
-        sink.counters = _UNCOUNTED
+        sink = Sink(
+            spec,
+            _queueing(listener.channel, spec, sink, manner),
+            is_async=False,
+            handler_id=sink.handler_id,
+            counters=_UNCOUNTED,
+            on_error=sink.on_error,
+            shows_text=sink.shows_text,
+        )
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
     channel = listener.channel
@@ -136,7 +118,7 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
 
 
 def _showing(spec: EventSpec[...], tell: Tell, content: Content) -> Tell:
-    def tell_view(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell_view(run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         return tell(*view_of(run, spec, arguments, keywords, content))
 
     return tell_view
@@ -145,7 +127,7 @@ def _showing(spec: EventSpec[...], tell: Tell, content: Content) -> Tell:
 def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner) -> Tell:
     rank, content, seconds = rank_of(spec), manner.content, manner.when_full.seconds
 
-    def tell_later(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+    def tell_later(run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         try:
             view = view_of(run, spec, arguments, keywords, content, is_kept=True)
             size = _FACTS_SIZE if content == "none" else view.size
@@ -166,12 +148,14 @@ def _delivering(channel: Channel, sink: Sink) -> Tell:
     tell = sink.tell
 
     async def atell_and_deliver(
-        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+        run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
         await tell(run, arguments, keywords)
         channel.deliver_here()
 
-    def tell_and_deliver(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell_and_deliver(
+        run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
         result = tell(run, arguments, keywords)
         channel.deliver_here()
         return result
@@ -182,24 +166,13 @@ def _delivering(channel: Channel, sink: Sink) -> Tell:
 def _unless_detached(sink: Sink) -> Tell:
     tell, handler_id, counters = sink.tell, sink.handler_id, sink.counters
 
-    def tell_or_not(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def tell_or_not(run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         if handler_id in run.detached:
             counters.add(delivered=-1)  # Who called this counts what did not raise as told.
             return None
         return tell(run, arguments, keywords)
 
     return tell_or_not
-
-
-class Route(tuple[Sink, ...]):  # noqa: SLOT001  A tuple can have no slots.
-    """The sinks of an event, in the order of the list; *has_async* says if one is to be awaited."""
-
-    has_async: bool
-
-    def __new__(cls, sinks: Iterable[Sink]) -> Self:
-        route = super().__new__(cls, sinks)
-        route.has_async = any(sink.is_async for sink in route)
-        return route
 
 
 class Routes(dict[EventSpec[...], Route]):

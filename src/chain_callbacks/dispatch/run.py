@@ -8,26 +8,23 @@ from contextvars import Token
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Literal, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self
 from uuid import UUID
 
 from .. import events
 from ..context import current, leave
 from ..delivery import inline
 from ..events import EventSpec, RunKind, RunType
-from ..handler import Content
+from ..handler import Content, Status
 from ..loops import is_cancellation
-from .handler_class import NO_KEYWORDS
+from ..sink import NO_KEYWORDS, Route
 from .identity import moment, source
+from .views import Labels, Views
 
 if TYPE_CHECKING:
     from .manager import CallbackManager
-    from .routes import Route
-    from .views import Views
 
 P = ParamSpec("P")
-
-Status = Literal["ok", "closed", "error", "cancelled", "interrupted"]
 
 NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -94,6 +91,7 @@ class Run:
 
     Attributes:
         name, run_type, tags, metadata: As they were given; never changed.
+        started_by: The manager that made it.
         status: None until the run ended.
         error_id: One for one exception object on its way up the tree; None without an error.
         is_origin: Whether the run's exception began here and not in a nested run.
@@ -103,7 +101,7 @@ class Run:
     """
 
     # Each has an attribute's annotation here, since a run and its parent are of one class.
-    manager: CallbackManager
+    started_by: CallbackManager
     parent: Run | None
     name: str
     run_type: RunType
@@ -111,14 +109,14 @@ class Run:
     metadata: Mapping[str, Any]
 
     # What most runs never get is an attribute of the class: a run is made for every call.
-    content: ClassVar[Content] = "full"
+    content: Content = "full"
     started_at: int | None = None
     status: Status | None = None
     error_id: UUID | None = None
     is_origin: bool = False
     origin: tuple[str, ...] = ()
     views: Views | None = None
-    labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
+    labels: Mapping[str, Labels] = NO_METADATA
     converted: Any = None
     _ended_at = 0.0
     _child: CallbackManager | None = None
@@ -138,7 +136,7 @@ class Run:
         id_path: Sequence[str] = (),
         payload: tuple[Any, ...] = (),
     ) -> None:
-        self.manager = manager
+        self.started_by = manager
         self.kind = kind
         self.name = name
         self.run_type = run_type or kind.run_type
@@ -165,34 +163,40 @@ class Run:
             if run_id is None:
                 self.id = source.make_id()
 
-    # Set when the run is made where its start or its end is heard; else made when asked for.
+    # Set by the constructor if somebody listens to the start or the end; else when first read.
 
-    @cached_property
-    def id(self) -> UUID:
-        """The run's UUID, of version 7."""
-        return source.make_id()
+    if TYPE_CHECKING:
+        id: UUID
+        parent_id: UUID | None
+        detached: set[int]
+    else:
 
-    @cached_property
-    def parent_id(self) -> UUID | None:
-        """The id of the run around this one; None for a root."""
-        return None if self.parent is None else self.parent.id
+        @cached_property
+        def id(self):
+            """The run's UUID, of version 7."""
+            return source.make_id()
+
+        @cached_property
+        def parent_id(self):
+            """The id of the run around this one; None for a root."""
+            return None if self.parent is None else self.parent.id
+
+        @cached_property
+        def detached(self):
+            """The ``id()`` of each handler that failed in this tree and listens to it no more."""
+            root = self.started_by.root
+            return set() if root is None else root.detached
 
     @property
     def depth(self) -> int:
         """How many runs are around this one: 0 for a root."""
-        return self.manager.depth
+        return self.started_by.depth
 
     @property
     def root_id(self) -> UUID:
         """The id of the topmost run."""
-        root = self.manager.root
+        root = self.started_by.root
         return self.id if root is None else root.id
-
-    @cached_property
-    def detached(self) -> set[int]:
-        """The handlers, by ``id()``, that failed in this tree and hear no more of it."""
-        root = self.manager.root
-        return set() if root is None else root.detached
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -217,11 +221,10 @@ class Run:
         end = source.monotonic() if self.status is None else self._ended_at
         return end - self._began_at
 
-    @property
-    def child(self) -> CallbackManager:
-        """The manager for runs nested in this one; the same at every call."""
+    def manager(self) -> CallbackManager:
+        """Return the manager for runs nested in this one; the same at every call."""
         if self._child is None:
-            self._child = self.manager.child(self)
+            self._child = self.started_by.child(self)
         return self._child
 
     def get_child(self, tag: str | None = None) -> CallbackManager:
@@ -229,7 +232,7 @@ class Run:
 
         It holds what is handed down. *tag* is added for the runs that it starts, not for theirs.
         """
-        return self.child if tag is None else self.child.tagged(tag)
+        return self.manager() if tag is None else self.manager().tagged(tag)
 
     def hears(self, spec: EventSpec[...]) -> bool:
         """Tell whether anybody listens to an event of this run."""
@@ -344,8 +347,8 @@ class Run:
         """Return what the start event says of the step: its name, and the path of its class."""
         return {"name": self.name, "id": [*(self._id_path or (self.name,))]}
 
-    def finish(self, status: Status, spec: EventSpec[...] | None = None) -> Route | None:
-        """End the time of this run, once; return who is to be told, None where it ended before."""
+    def finish(self, status: Status) -> Route | None:
+        """End the time of this run, once; return its end route, None if it had ended before."""
         try:
             # Deleting an attribute is atomic: of two threads that end a run, one gets here twice.
             del self._is_open
@@ -356,7 +359,7 @@ class Run:
         # A run that was interrupted before its start was told has nothing to end.
         if self.started_at is None:
             return None
-        return self.end_route if spec is None else self.routes[spec]
+        return self.end_route
 
     def _finish_with(self, error: BaseException) -> Route | None:
         status: Status = "error"
@@ -364,11 +367,11 @@ class Run:
             status = "cancelled"
         elif isinstance(error, interruptions.kinds):
             status = "interrupted"
+        if self.finish(status) is None:
+            return None
+        self._trace(error)
         spec = self.kind.error
-        route = self.finish(status, spec if status == "error" else spec.unless_failed)
-        if route is not None:
-            self._trace(error)
-        return route
+        return self.routes[spec if status == "error" else spec.unless_failed]
 
     def _trace(self, error: BaseException) -> None:
         trail: _Trail | None = None
@@ -498,8 +501,17 @@ class Run:
 # CPython lets the instances of a class share one layout, and takes names into it from the first few
 # alone: an attribute that is new later gives each run that has it a dict of its own.
 _ON_MOST_RUNS: Final = (
-    *("manager", "kind", "name", "run_type", "tags", "metadata", "payload", "_id_path", "_is_open"),
-    *("parent", "routes", "start_route", "end_route", "parent_id", "id"),
+    *(
+        "started_by",
+        "kind",
+        "name",
+        "run_type",
+        "tags",
+        "metadata",
+        "payload",
+        "_id_path",
+        "_is_open",
+    ),
     *("started_at", "_began_at", "_token", "_ended_at", "status", "_child", "views", "labels"),
 )
 _first: Final = Run.__new__(Run)
@@ -517,7 +529,7 @@ class PastRun(Run):
 
     def __init__(self, run: Run, times: tuple[int, int]) -> None:
         super().__init__(
-            run.manager,
+            run.started_by,
             run.kind,
             run.name,
             run_id=run.id,

@@ -10,17 +10,14 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..events import EventSpec
-from ..handler import Content
+from ..handler import Content, RunFacts, Status
 from . import privacy
 from .identity import moment
 from .options import options
 from .stand_ins import fields_of
-
-if TYPE_CHECKING:
-    from .run import Run
 
 
 class RunView:
@@ -50,20 +47,19 @@ class RunView:
     )
 
     def __init__(
-        self, run: Run, tags: tuple[str, ...], metadata: Mapping[str, Any], content: Content
+        self, run: Recorded, tags: tuple[str, ...], metadata: Mapping[str, Any], content: Content
     ) -> None:
-        around = run.manager
         self.id = run.id
         self.parent_id = run.parent_id
-        self.root_id = self.id if around.root is None else around.root.id
-        self.depth = around.depth
+        self.root_id = run.root_id
+        self.depth = run.depth
         self.name = run.name
         self.run_type = run.run_type
         self.tags = tags
         self.metadata = metadata
-        self.content = content
+        self.content: Content = content
         self.started_at = run.started_at
-        self.status = run.status
+        self.status: Status | None = run.status
         self.duration = None if run.status is None else run.duration
         self.error_id = run.error_id
         self.is_origin = run.is_origin
@@ -98,8 +94,16 @@ Views = tuple[tuple[Any, ...], dict[str, View]]
 """The arguments of an event of a run, and its views by level; a run keeps those of its last one."""
 
 
+class Recorded(RunFacts, Protocol):
+    """A run, which keeps the views that are made of it."""
+
+    started_at: int | None
+    views: Views | None
+    labels: Mapping[str, Labels]
+
+
 def view_of(
-    run: Run,
+    run: Recorded,
     spec: EventSpec[...],
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any],
@@ -125,7 +129,7 @@ def view_of(
 
 
 def _view(
-    run: Run,
+    run: Recorded,
     spec: EventSpec[...],
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any],
@@ -139,7 +143,7 @@ def _view(
     return View(RunView(run, tags, metadata, level), *shown)
 
 
-def _labels(run: Run, level: Content) -> Labels:
+def _labels(run: Recorded, level: Content) -> Labels:
     # They never change, and most runs have several events.
     labels = run.labels.get(level)
     if labels is None:

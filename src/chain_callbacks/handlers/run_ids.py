@@ -9,7 +9,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from ..dispatch.around import manager_around
+from ..dispatch.manager import manager_around
 
 
 def add_run_ids(

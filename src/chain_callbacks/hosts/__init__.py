@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..context import QUIET, Scope, here
+    from ..context import SUPPRESSED, Scope, here
     from ..delivery.flush import before_end
     from ..dispatch.run import Run
     from .activation import Bridge, activate, bridges
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "QUIET",
+    "SUPPRESSED",
     "Bridge",
     "Gate",
     "Run",
@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "QUIET": "..context",
+    "SUPPRESSED": "..context",
     "Bridge": ".activation",
     "Gate": ".running",
     "Run": "..dispatch.run",

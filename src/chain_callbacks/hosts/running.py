@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from ..context import Attached, Scope, current, surroundings
+from ..context import Scope, current, surroundings
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.run import PastRun, Run, interruptions
@@ -64,11 +64,8 @@ def own_scope() -> Scope:
 
 def run_around(scope: Scope) -> Run | None:
     """Return the run that *scope* is in; None outside of all."""
-    while isinstance(scope, Attached):
-        scope = scope.around
-    if isinstance(scope, CallbackManager):
-        return scope.parent
-    return scope if isinstance(scope, Run) else None
+    manager: CallbackManager | None = None if scope is None else scope.manager()
+    return None if manager is None else manager.parent
 
 
 def model_around() -> Scope:
@@ -87,7 +84,7 @@ def model_around() -> Scope:
 
 def manager_below(run: Run, tags: Sequence[str], metadata: Mapping[str, Any]) -> CallbackManager:
     """Return the manager for our own runs in a host's *run*, with what the host hands down."""
-    child = run.child
+    child = run.manager()
     if not tags and not metadata:
         return child
     return child.replaced(

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ..context import Attached, Quiet, Scope, current, here, surroundings
-from ..dispatch.around import manager_around, manager_of
-from ..dispatch.manager import NOBODY, CallbackManager, Limits
+from ..context import SUPPRESSED, Attached, Scope, current, here, surroundings
+from ..dispatch.manager import NOBODY, CallbackManager, Limits, manager_around
 from ..dispatch.routes import Listener, Routes
 from ..dispatch.run import Run
 from ..errors import (
@@ -158,7 +157,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
         if scope is None:
             manager = root_manager()
         elif isinstance(scope, Run):
-            manager = scope.child
+            manager = scope.manager()
         elif isinstance(scope, CallbackManager):
             manager = scope
         else:
@@ -172,7 +171,7 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
             return None if known.is_silent else known
     elif is_plain and isinstance(runtime, CallbackManager) and runtime.parent is not None:
         # A step of a sequence: the run around says it all.
-        return None if scope.__class__ is Quiet or runtime.is_silent else runtime
+        return None if scope is SUPPRESSED or runtime.is_silent else runtime
     return _enter(scope, own, runtime, config)
 
 
@@ -183,7 +182,7 @@ def enter_at(scope: Scope, callbacks: Any) -> CallbackManager | None:
         ChainCallbacksError: A name or an object cannot be used; nothing has run then.
     """
     if callbacks is None and (scope is None or isinstance(scope, Run)):
-        manager = root_manager() if scope is None else scope.child
+        manager = root_manager() if scope is None else scope.manager()
         return None if manager.is_silent else manager
     return _enter(scope, None, callbacks, None)
 
@@ -227,9 +226,9 @@ class _Call(NamedTuple):
         while isinstance(scope, Attached):
             attached.insert(0, scope.entries)
             scope = scope.around
-        if isinstance(scope, Quiet):
+        if scope is SUPPRESSED:
             return None
-        base = manager_of(scope)
+        base = None if scope is None else scope.manager()
         # A copy: the caller may go on changing its list.
         given = tuple(runtime) if isinstance(runtime, list | tuple) else (runtime,)
         if given and isinstance(given[0], CallbackManager) and given[0].parent is not None:

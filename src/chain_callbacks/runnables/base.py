@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, 
 
 from ..context import current, leave, to_thread
 from ..delivery.inline import atell, atell_to_the_end, tell
-from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.manager import CallbackManager
 from ..dispatch.run import AsyncRun, Run
 from ..errors import InvalidConfigError
 from ..events import KINDS, RunKind
 from ..resolution.resolver import enter
 from ..resolution.sources import Attachments
+from ..sink import NO_KEYWORDS
 from . import concurrency, streaming
 from .chunks import Whole, combined
 from .config import RunnableConfig, check, child_config, limits_here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..dispatch.around import manager_around
+from ..dispatch.manager import manager_around
 from ..dispatch.run import Run
 
 # The modules beside this one import both from here.
@@ -33,7 +33,7 @@ def merged(
 
 def child_config(run: Run | None) -> RunnableConfig:
     """Return the config that a function is given: its child manager, and what is inherited."""
-    manager = manager_around() if run is None else run.child
+    manager = manager_around() if run is None else run.manager()
     config: RunnableConfig = {
         "callbacks": manager if manager.parent is not None else None,
         "tags": [*manager.tags],

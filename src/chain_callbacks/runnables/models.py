@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from ..context import to_thread
 from ..delivery.inline import adrive, tell
-from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.identity import source
 from ..dispatch.run import Run
 from ..events import KINDS, RunKind, on_llm_new_token
+from ..sink import NO_KEYWORDS
 from .base import Runnable
 from .chunks import combined, reported
 from .inner import aclosed_after

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
-from ..dispatch.handler_class import NO_KEYWORDS
 from ..dispatch.manager import CallbackManager
 from ..dispatch.run import Run
 from ..events import KINDS, RunKind, RunType
 from ..resolution.resolver import enter
 from ..resolution.sources import Attachments
+from ..sink import NO_KEYWORDS
 from .chunks import reported
 from .config import RunnableConfig, check
 from .inner import inside

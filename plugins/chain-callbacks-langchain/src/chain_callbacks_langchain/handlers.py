@@ -18,7 +18,7 @@ from langchain_core.tracers.context import register_configure_hook
 from chain_callbacks import CallbackManager, ChainCallbacksError
 from chain_callbacks.events import EVENTS, RunType
 from chain_callbacks.hosts import (
-    QUIET,
+    SUPPRESSED,
     Gate,
     Run,
     check_callbacks,
@@ -115,7 +115,7 @@ def _opened(
     """Return a run that is to be started, and the payload of its start; None where it is silent."""
     run_id: UUID = keywords["run_id"]
     outside = own_scope()
-    if outside is QUIET or tree.open(run_id) is not None:
+    if outside is SUPPRESSED or tree.open(run_id) is not None:
         return None
     scope, around = tree.where(keywords.get("parent_run_id"))
     applied: frozenset[object] = _NOTHING if around is None else around.applied

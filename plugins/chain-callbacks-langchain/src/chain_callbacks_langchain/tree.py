@@ -17,7 +17,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from chain_callbacks import CallbackManager
 from chain_callbacks.hosts import (
-    QUIET,
+    SUPPRESSED,
     Run,
     Scope,
     add_finder,
@@ -147,9 +147,9 @@ class Tree:
         place = self.around()
         if place is not None and (scope is None or scope is place.outside):
             scope = place.scope
-        elif scope is not QUIET:
+        elif scope is not SUPPRESSED:
             place = self._of_run(run_around(scope))
-        if scope is QUIET:
+        if scope is SUPPRESSED:
             return scope, None
         stated = self.find(parent_run_id)
         if stated is not None and not _is_within(scope, place, stated):

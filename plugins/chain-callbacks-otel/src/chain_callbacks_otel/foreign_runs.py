@@ -71,7 +71,7 @@ def plan(trace: Trace, manager: CallbackManager) -> tuple[list[Step], dict[int, 
         parent_id, told = trace.above(span)
         above = None if parent_id is None else nodes.get(parent_id)
         around = told if above is None else above.run
-        node = _node(trace, span, manager if around is None else around.child, already)
+        node = _node(trace, span, manager if around is None else around.manager(), already)
         nodes[span_id] = node
         (tops if above is None else above.children).append(node)
     became: dict[int, Run | None] = {span_id: node.run for span_id, node in nodes.items()}

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+LONGEST_NAME: Final = 200
+"""How many characters are shown of a name: anybody may have written it, and it goes into logs."""
+
+
+def shortened(name: str) -> str:
+    """Return *name*, cut where it is too long to be shown."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
 
 
 def escaped(text: str) -> str:

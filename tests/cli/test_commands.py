@@ -54,8 +54,9 @@ def test_what_is_no_name_is_one_sentence(capsys, command):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == (
-        "chain-callbacks: 'a b' is no handler name; entry 2 of the command line. Write letters and "
-        "digits, joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'.\n"
+        "chain-callbacks: 'a b' is not a handler name. Write entry 2 of the command line in "
+        "letters and digits, joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or "
+        "'none'.\n"
     )
 
 

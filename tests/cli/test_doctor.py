@@ -50,50 +50,51 @@ CASES = [
         "a misspelt name",
         {"CHAIN_CALLBACKS": "strcutlog"},
         "strcutlog",
-        "no handler is called so",
-        "Did you mean 'structlog'?",
+        "no handler with that name",
+        "Did you mean 'structlog'? Installed: 'console', 'structlog'.",
     ),
     Case(
         "a name like nothing installed",
         {"CHAIN_CALLBACKS": "zzz"},
         "zzz",
-        "no handler is called so",
-        "installed are: console, structlog",
+        "no handler with that name",
+        "Installed: 'console', 'structlog'.",
     ),
     Case(
         "a handler of this project that is not installed",
         {"CHAIN_CALLBACKS": "slack"},
         "slack",
         "not installed",
-        "pip install chain-callbacks-slack",
+        "Install it: pip install chain-callbacks-slack",
     ),
     Case(
-        "what is no name",
+        "not a name",
         {"CHAIN_CALLBACKS": "console,a b"},
         "a b",
-        "no handler name",
-        "entry 2 of CHAIN_CALLBACKS must be a name",
+        "not a handler name",
+        "Write entry 2 of CHAIN_CALLBACKS in letters and digits, joined by '-' or '_', such as "
+        "'slack', 'slack:audit', '-slack' or 'none'.",
     ),
     Case(
         "an instance that nobody configured",
         {"CHAIN_CALLBACKS": "console:audit"},
         "console:audit",
-        "nobody configured that instance",
-        "set one of its settings, CHAIN_CALLBACKS_CONSOLE__AUDIT__<FIELD>",
+        "the instance is not configured",
+        "Set one of its settings, CHAIN_CALLBACKS_CONSOLE__AUDIT__<FIELD>.",
     ),
     Case(
         "a denied handler",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_DENY": "console"},
         "console",
-        "forbidden by CHAIN_CALLBACKS_DENY",
-        "take it out, or change CHAIN_CALLBACKS_DENY",
+        "CHAIN_CALLBACKS_DENY forbids it",
+        "Remove the name, or change the rule.",
     ),
     Case(
         "a handler that is not allowed",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_ALLOW": "structlog"},
         "console",
-        "forbidden by CHAIN_CALLBACKS_ALLOW",
-        "take it out, or change CHAIN_CALLBACKS_ALLOW",
+        "CHAIN_CALLBACKS_ALLOW forbids it",
+        "Remove the name, or change the rule.",
     ),
     Case(
         "everything is off",
@@ -115,7 +116,7 @@ CASES = [
         "a misspelt variable of the framework",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRIKT": "1"},
         "CHAIN_CALLBACKS_STRIKT",
-        "is no setting of chain-callbacks. Did you mean 'CHAIN_CALLBACKS_STRICT'?",
+        "is not a setting of chain-callbacks. Did you mean 'CHAIN_CALLBACKS_STRICT'?",
         "rename or unset it",
         status="warning",
     ),
@@ -123,7 +124,7 @@ CASES = [
         "a setting of a handler that does not exist",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_CONSOEL__CONTENT": "1"},
         "CHAIN_CALLBACKS_CONSOEL__CONTENT",
-        "a setting of 'consoel', and no handler is called so",
+        "a setting of 'consoel', but there is no handler with that name",
         "Did you mean 'console'?",
         status="warning",
     ),
@@ -132,21 +133,21 @@ CASES = [
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRICT": "perhaps"},
         "CHAIN_CALLBACKS_STRICT",
         "Input should be a valid boolean, unable to interpret input",
-        "mend it: nothing is resolved until then",
+        "Correct it: no run starts until then.",
     ),
     Case(
         "a configuration file that is not there",
         {"CHAIN_CALLBACKS_CONFIG": "/nowhere/handlers.toml"},
         "configuration",
         "the file /nowhere/handlers.toml cannot be read (No such file or directory)",
-        "mend it: nothing is resolved until then",
+        "Correct it: no run starts until then.",
     ),
     Case(
         "a handler whose import fails",
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "ImportError: no driver",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="raise ImportError('no driver')",
     ),
     Case(
@@ -154,7 +155,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "SyntaxError: invalid syntax (acme_handlers.py, line 1)",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="class = 1",
     ),
     Case(
@@ -162,7 +163,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "SystemExit: 3",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="raise SystemExit(3)",
     ),
     Case(
@@ -170,7 +171,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "importing it did not end within 0.5 s",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="import threading\nthreading.Event().wait()",
     ),
     Case(
@@ -178,7 +179,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "importing it ended the interpreter with code 7",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="import os\nos._exit(7)",
     ),
     Case(
@@ -186,7 +187,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "importing it ended the interpreter by signal 9",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
     ),
     Case(
@@ -194,7 +195,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "Mute",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="class Mute(Exception):\n    def __str__(self):\n        1 / 0\nraise Mute",
     ),
     Case(
@@ -202,7 +203,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "AttributeError: module 'acme_handlers' has no attribute 'Handler'",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="",
     ),
     Case(
@@ -210,15 +211,16 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "making it raised ZeroDivisionError",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="def Handler():\n    1 / 0",
     ),
     Case(
-        "something that is no handler",
+        "something that is not a handler",
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
-        "its type int has no method of the event table, such as on_chain_start",
-        "mend or uninstall acme-handlers, or take the name out",
+        "it returns an object of type int, not one with methods of the event table, such as "
+        "on_chain_start",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="def Handler():\n    return 1",
     ),
     Case(
@@ -227,15 +229,15 @@ CASES = [
         "acme",
         "Handler.on_chain_start cannot be called: it takes 0 arguments and the event brings 2. "
         "Give it the event's arguments and end its signature with **kwargs.",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="class Handler:\n    def on_chain_start(self):\n        pass",
     ),
     Case(
         "a handler made for another version",
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
-        "it is made for chain-callbacks>=9, and this is 0.1.0",
-        "mend or uninstall acme-handlers, or take the name out",
+        "it needs chain-callbacks>=9, and this is 0.1.0",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module="raise RuntimeError('imported')",
         requires=("chain-callbacks>=9",),
     ),
@@ -244,7 +246,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "CHAIN_CALLBACKS_ACME__TOKEN is not set",
-        "set what is missing, or take the name out",
+        "Correct the settings, or remove the name from CHAIN_CALLBACKS.",
         module=NEEDY,
     ),
     Case(
@@ -257,16 +259,16 @@ CASES = [
         "acme",
         "CHAIN_CALLBACKS_ACME__RETRIES is wrong: input should be a valid integer, unable to parse "
         "string as an integer",
-        "set what is missing, or take the name out",
+        "Correct the settings, or remove the name from CHAIN_CALLBACKS.",
         module=NEEDY,
     ),
     Case(
         "a policy with a wrong value",
         {"CHAIN_CALLBACKS": "acme", "CHAIN_CALLBACKS_ACME__ONLY": "erors"},
         "CHAIN_CALLBACKS_ACME__ONLY",
-        "'erors' is no value of the policy 'only'",
-        "write one of all, errors, roots, chain, prompt, parser, llm, chat_model, tool, retriever, "
-        "embeddings",
+        "'erors' is not a value of the policy 'only'",
+        "Did you mean 'errors'? Valid: 'all', 'errors', 'roots', 'chain', 'prompt', 'parser', "
+        "'llm', 'chat_model', 'tool', 'retriever', 'embeddings'.",
         module=GOOD,
     ),
     Case(
@@ -274,14 +276,14 @@ CASES = [
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_PLUGINS": "policy"},
         "policy",
         "it is not installed",
-        "nothing is resolved until it works, or is taken out",
+        "Fix it, or remove the name: no run starts until then.",
     ),
     Case(
         "a policy plugin that raises",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_PLUGINS": "acme"},
         "acme-handlers:acme_handlers",
         "chain_callbacks_resolved raised ZeroDivisionError: division by zero",
-        "nothing is resolved until it works, or is taken out",
+        "Fix it, or remove the name: no run starts until then.",
         module=HOOKS.format(body="1 / 0"),
         value="acme_handlers",
     ),
@@ -290,7 +292,7 @@ CASES = [
         {"CHAIN_CALLBACKS": "acme"},
         "acme",
         "'acme_handlers' is a module with hooks: list it in CHAIN_CALLBACKS_PLUGINS",
-        "mend or uninstall acme-handlers, or take the name out",
+        "Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.",
         module=HOOKS.format(body="pass"),
         value="acme_handlers",
     ),
@@ -317,7 +319,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.says for case in CASES])
 def test_doctor_names_the_cause_and_the_remedy(capsys, case, fake_distribution, monkeypatch):
-    """The finding has the cause and what mends it; the exit code says if it matters."""
+    """The finding has the cause and what to do; the exit code says if it matters."""
     if case.module is not None:
         files = {"acme_handlers.py": case.module}
         fake_distribution(
@@ -355,7 +357,7 @@ def test_doctor_says_that_two_distributions_offer_a_name(capsys, fake_distributi
     assert (code, found["cause"], found["remedy"]) == (
         1,
         "offered by acme-one and acme-two",
-        "write acme-one/acme, or uninstall one",
+        "Write 'acme-one/acme', or uninstall one of them.",
     )
 
 
@@ -371,8 +373,8 @@ def test_doctor_says_that_a_name_belongs_to_another_distribution(
     found = json.loads(capsys.readouterr().out)["findings"][0]
     assert (code, found["cause"], found["remedy"]) == (
         1,
-        "offered by evil, and the name belongs to chain-callbacks-slack",
-        "pip install chain-callbacks-slack, or write evil/slack",
+        "the name belongs to chain-callbacks-slack; others have 'evil/slack'",
+        "Install it: pip install chain-callbacks-slack",
     )
 
 
@@ -385,10 +387,10 @@ def test_doctor_is_a_page_for_people(capsys, fake_distribution, monkeypatch, sit
 
     assert capsys.readouterr().out == (
         "PROBLEM  slack  not installed\n"
-        "         -> pip install chain-callbacks-slack\n"
+        "         -> Install it: pip install chain-callbacks-slack\n"
         "            asked for by CHAIN_CALLBACKS\n"
         "PROBLEM  acme   ModuleNotFoundError: No module named 'acme_handlers'\n"
-        "         -> mend or uninstall acme-handlers, or take the name out\n"
+        "         -> Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS.\n"
         f"            asked for by CHAIN_CALLBACKS, from acme-handlers 2.0, in {site}\n"
         "\n"
         "2 things do not work.\n"

@@ -30,8 +30,8 @@ SENTENCES = """\
     Installed: 'console', 'one', 'structlog'.
 #2  one     active   config["callbacks"][0]  -     content=redacted  1
 #3  one:eu  unknown  config["callbacks"][1]  -     -                 -
-    No handler is called 'one:eu'; config["callbacks"][1] asks for it. Nobody configured that
-    instance: set one of its settings, CHAIN_CALLBACKS_ONE__EU__<FIELD>, to make it exist.
+    No handler is called 'one:eu': the instance is not configured; config["callbacks"][1] asks
+    for it. Set one of its settings, CHAIN_CALLBACKS_ONE__EU__<FIELD>.
 """
 
 

@@ -164,7 +164,7 @@ def test_test_of_a_handler_that_cannot_be_made_says_why(capsys, fake_distributio
 
     assert capsys.readouterr().out == (
         "acme: CHAIN_CALLBACKS_ACME__TOKEN is not set. chain-callbacks test asks for it. "
-        "Set what is missing, or take the name out.\n"
+        "Correct the settings, or remove the name from chain-callbacks test.\n"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_removal_names_no_handler(capsys, command, name):
     """What takes something out is refused, and not read as if the minus were not there."""
     assert main([command, "--", name]) == 2
 
-    assert f"{name!r} cannot stand in chain-callbacks {command}" in capsys.readouterr().err
+    assert f"{name!r} is not allowed in chain-callbacks {command}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -25,6 +25,8 @@ STEP = RunnableLambda(lambda value: value, name="step")
 GOOD = HANDLER.format(name="Handler")
 
 # What the module says, and the reason that it is given.
+OTHERWISE = "not one with methods of the event table, such as on_chain_start"
+
 BROKEN = {
     "an import that fails": (
         "import no_such_module",
@@ -46,7 +48,7 @@ BROKEN = {
         "handler = None",
         "AttributeError: module 'broken_x' has no attribute 'Handler'",
     ),
-    "no provider": ("Handler = 7", "'broken_x:Handler' is no provider but of type int"),
+    "no provider": ("Handler = 7", "'broken_x:Handler' is an object of type int"),
     "a provider that raises": (
         "def Handler():\n    raise ValueError('no')",
         "making it raised ValueError",
@@ -62,7 +64,7 @@ BROKEN = {
     "a provider that raises an error of ours": (
         (
             "from chain_callbacks.errors import HandlerSettingsError as Error\n"
-            "def Handler():\n    raise Error(name='x', source='y', problems=['z'])"
+            "def Handler():\n    raise Error(name='x', source='y', problems=('z',))"
         ),
         "making it raised HandlerSettingsError",
     ),
@@ -72,19 +74,19 @@ BROKEN = {
     ),
     "nothing": (
         "def Handler():\n    return None",
-        "its type NoneType has no method of the event table, such as on_chain_start",
+        "it returns an object of type NoneType, " + OTHERWISE,
     ),
     "an object without methods": (
         "class Handler:\n    def on_chian_start(self): ...",
-        "its type Handler has no method of the event table, such as on_chain_start",
+        "it returns an object of type Handler, " + OTHERWISE,
     ),
     "a class": (
         GOOD + "Made = Handler\ndef Handler():\n    return Made",
-        "it is the class Handler; pass an instance, Handler()",
+        "it returns the class Handler, " + OTHERWISE,
     ),
     "a coroutine": (
         GOOD + "Made = Handler\nasync def Handler():\n    return Made()",
-        "it is a coroutine; a provider is called, not awaited",
+        "it returns a coroutine, " + OTHERWISE,
     ),
     "too few arguments": (
         "class Handler:\n    def on_chain_start(self, serialized, *, run_id): ...",
@@ -149,9 +151,9 @@ def test_a_name_in_the_environment(reason, site, monkeypatch, said):
     assert ["step", "step"] == sys.modules["good_x"].heard
     assert [
         (
-            f"The handler 'broken' cannot be used: {reason}. It comes from acme-broken 2.1 "
-            f"({site}); CHAIN_CALLBACKS asks for it. Mend or uninstall it, or take the name out.\n"
-            "The run goes on without it."
+            f"The handler 'broken' of acme-broken 2.1 ({site}) cannot be used: {reason}"
+            f"{' ' if reason.endswith('.') else '; '}CHAIN_CALLBACKS asks for it. Fix or uninstall "
+            "the plugin, or remove the name from CHAIN_CALLBACKS.\nThe run goes on without it."
         )
     ] == said()
     assert {"good"} == set(instances.live_handlers())
@@ -273,7 +275,7 @@ def test_a_plugin_for_another_version_is_refused_before_its_import(fake_distribu
     )  # fmt: skip
     (row,) = explain(config={"callbacks": ["later"]}).as_data()
     assert "broken" == row["status"]
-    assert row["reason"].startswith("it is made for chain-callbacks")
+    assert row["reason"].startswith("it needs chain-callbacks")
     assert row["reason"].endswith(", and this is 1.4.2")
     assert "later_x" not in sys.modules
 

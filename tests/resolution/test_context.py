@@ -318,7 +318,7 @@ def test_another_manager_contributes_its_listeners(monkeypatch, heard, listening
 
 def test_a_run_is_no_manager(heard):
     """Passing a run is refused with what to pass."""
-    with pytest.raises(NotAHandlerError, match=r"pass run\.get_child\(\)"):
+    with pytest.raises(NotAHandlerError, match=r"Pass run\.get_child\(\)"):
         RunnableLambda(
             lambda value, run: STEP.invoke(value, {"callbacks": [run]}), name="outer"
         ).invoke(1, {"callbacks": ["a"]})

@@ -13,39 +13,59 @@ from chain_callbacks import errors, policy, register
 CASES = [
     (
         errors.InvalidNameError(entry="a b", position=2, source="CHAIN_CALLBACKS"),
-        ("'a b' is no handler name; entry 2 of CHAIN_CALLBACKS. Write letters and digits, joined "
-        "by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'."),
+        (
+            "'a b' is not a handler name. Write entry 2 of CHAIN_CALLBACKS in letters and digits, "
+            "joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'."
+        ),
         ValueError,
     ),
     (
         errors.InvalidNameError(
-            entry="a:b", position=1, source="register()", reason="only a name alone may stand there"
+            entry="a:b", position=1, source="register()", reason="only a name alone is allowed"
         ),
-        "'a:b' cannot stand in register(): only a name alone may stand there.",
+        "'a:b' is not allowed in register(): only a name alone is allowed.",
         ValueError,
     ),
     (
         errors.UnknownHandlerError(
             name="slak", source="CHAIN_CALLBACKS", installed=("console", "slack", "structlog")
         ),
-        ("No handler is called 'slak'; CHAIN_CALLBACKS asks for it. Did you mean 'slack'?\n"
-        "Installed: 'console', 'slack', 'structlog'."),
+        (
+            "No handler is called 'slak'; CHAIN_CALLBACKS asks for it. Did you mean 'slack'?\n"
+            "Installed: 'console', 'slack', 'structlog'."
+        ),
         LookupError,
     ),
     (
         errors.UnknownHandlerError(name="zzz", source="CHAIN_CALLBACKS"),
-        "No handler is called 'zzz'; CHAIN_CALLBACKS asks for it.\nNone is installed.",
+        "No handler is called 'zzz'; CHAIN_CALLBACKS asks for it. Installed: none.",
         LookupError,
     ),
     (
         errors.UnknownHandlerError(
             name="slack",
             source='config["callbacks"][1]',
-            installed=["console"],
+            installed=("console",),
             distribution="chain-callbacks-slack",
         ),
-        ("No handler is called 'slack'; config[\"callbacks\"][1] asks for it. It is not "
-        "installed:\npip install chain-callbacks-slack"),
+        (
+            "No handler is called 'slack'; config[\"callbacks\"][1] asks for it. Install it:\n"
+            "pip install chain-callbacks-slack"
+        ),
+        LookupError,
+    ),
+    (
+        errors.UnknownHandlerError(
+            name="slack",
+            source="CHAIN_CALLBACKS",
+            distribution="chain-callbacks-slack",
+            claimed_by=("evil",),
+        ),
+        (
+            "No handler is called 'slack': the name belongs to chain-callbacks-slack; others have "
+            "'evil/slack'; CHAIN_CALLBACKS asks for it. Install it:\n"
+            "pip install chain-callbacks-slack"
+        ),
         LookupError,
     ),
     (
@@ -53,119 +73,169 @@ CASES = [
             name="slack:audit",
             source="attached()[0]",
             variable="CHAIN_CALLBACKS_SLACK__AUDIT__",
-            installed=["slack"],
+            installed=("slack",),
             distribution="chain-callbacks-slack",
         ),
-        ("No handler is called 'slack:audit'; attached()[0] asks for it. Nobody configured that "
-        "instance: set one of its settings, CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>, to make it "
-        "exist."),
+        (
+            "No handler is called 'slack:audit': the instance is not configured; attached()[0] "
+            "asks for it. Set one of its settings, CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>."
+        ),
         errors.UnknownHandlerError,
     ),
     (
-        errors.AmbiguousHandlerError(name="x", source="CHAIN_CALLBACKS", distributions=["a", "b"]),
-        ("'x' is offered by more than one distribution: 'a', 'b'; CHAIN_CALLBACKS asks for it. "
-        "Write 'a/x' to say which."),
+        errors.AmbiguousHandlerError(name="x", source="CHAIN_CALLBACKS", distributions=("a", "b")),
+        (
+            "'x' is ambiguous: offered by a and b; CHAIN_CALLBACKS asks for it. Write 'a/x', or "
+            "uninstall one of them."
+        ),
         LookupError,
     ),
     (
         errors.BrokenPluginError(
-            name="x", source="s", reason="ImportError: y", distribution="acme-x", version="1.2",
+            name="x",
+            source="CHAIN_CALLBACKS",
+            reason="ImportError: y",
+            distribution="acme-x",
+            version="1.2",
             location="/lib",
         ),
-        ("The handler 'x' cannot be used: ImportError: y. It comes from acme-x 1.2 (/lib); s asks "
-        "for it. Mend or uninstall it, or take the name out."),
+        (
+            "The handler 'x' of acme-x 1.2 (/lib) cannot be used: ImportError: y; CHAIN_CALLBACKS "
+            "asks for it. Fix or uninstall the plugin, or remove the name from CHAIN_CALLBACKS."
+        ),
         errors.ChainCallbacksError,
     ),
     (
-        errors.BrokenPluginError(name="x", source="s", reason="r", distribution="acme-x"),
-        ("The handler 'x' cannot be used: r. It comes from acme-x; s asks for it. Mend or "
-        "uninstall it, or take the name out."),
+        errors.BrokenPluginError(name="x", source="s", reason="r.", distribution="acme-x"),
+        (
+            "The handler 'x' of acme-x cannot be used: r. s asks for it. Fix or uninstall the "
+            "plugin, or remove the name from s."
+        ),
         errors.ChainCallbacksError,
     ),
     (
         errors.BrokenPluginError(name="x", source="s", reason="r"),
-        ("The handler 'x' cannot be used: r. It was registered by hand; s asks for it. "
-        "Mend or uninstall it, or take the name out."),
+        ("The handler 'x' cannot be used: r; s asks for it. Fix it, or remove the name from s."),
         errors.ChainCallbacksError,
     ),
     (
-        errors.HandlerSettingsError(name="slack", source="s", problems=["A is not set", "B is"]),
-        "slack: A is not set; B is. s asks for it. Set what is missing, or take the name out.",
+        errors.BrokenPluginError(
+            name="langgraph", source="", reason="r", distribution="acme-x", kind="bridge"
+        ),
+        "The bridge 'langgraph' of acme-x cannot be used: r. Fix or uninstall the plugin.",
+        errors.ChainCallbacksError,
+    ),
+    (
+        errors.HandlerSettingsError(name="slack", source="s", problems=("A is not set", "B is")),
+        (
+            "slack: A is not set; B is. s asks for it. Correct the settings, or remove the name "
+            "from s."
+        ),
         errors.BrokenPluginError,
     ),
     (
         errors.HandlerDeniedError(name="x", source="s", rule="CHAIN_CALLBACKS_DENY"),
-        ("The handler 'x' may not be used; s asks for it and CHAIN_CALLBACKS_DENY forbids it. "
-        "Take the name out, or have the rule changed."),
+        (
+            "The handler 'x' may not be used: CHAIN_CALLBACKS_DENY forbids it; s asks for it. "
+            "Remove the name, or change the rule."
+        ),
         PermissionError,
     ),
     (
-        errors.NotAHandlerError(kind="of type int", source="callbacks[0]", reason="it is 7"),
-        "callbacks[0] is no handler but of type int: it is 7.",
+        errors.NotAHandlerError(
+            kind="the class H", source="callbacks[0]", advice="Pass an instance: H()."
+        ),
+        "callbacks[0] is the class H, not a handler. Pass an instance: H().",
         TypeError,
     ),
     (
         errors.HandlerSignatureError(handler="H", event="on_text", reason="no room"),
-        ("H.on_text cannot be called: no room. Give it the event's arguments and end its "
-        "signature with **kwargs."),
+        (
+            "H.on_text cannot be called: no room. Give it the event's arguments and end its "
+            "signature with **kwargs."
+        ),
         TypeError,
     ),
     (
         errors.InvalidPolicyError(
             policy="only", value="eror", source="policy()", valid=("all", "errors")
         ),
-        ("'eror' is no value of the policy 'only'; policy() states it. Did you mean 'errors'? "
-        "Valid: 'all', 'errors'."),
+        (
+            "'eror' is not a value of the policy 'only'; policy() states it. "
+            "Did you mean 'errors'? Valid: 'all', 'errors'."
+        ),
+        ValueError,
+    ),
+    (
+        errors.InvalidPolicyError(
+            policy="delivery", value="queued", source="H", valid=("inline",), reason="it is late"
+        ),
+        "delivery=queued is not possible: it is late; H states it. Valid: 'inline'.",
         ValueError,
     ),
     (
         errors.UnknownPolicyError(
             policy="onyl", value="errors", source="policy()", valid=("only", "tags")
         ),
-        ("There is no policy 'onyl'; policy() states it. Did you mean 'only'? "
-        "Valid: 'only', 'tags'."),
+        (
+            "There is no policy 'onyl'; policy() states it. Did you mean 'only'? "
+            "Valid: 'only', 'tags'."
+        ),
         errors.InvalidPolicyError,
     ),
     (
-        errors.InvalidConfigError(key="tag", reason="is no key of a config."),
-        "config['tag'] is no key of a config.",
+        errors.InvalidConfigError(key="tag", reason="is not a key of a config", advice="Write it."),
+        "config['tag'] is not a key of a config. Write it.",
+        ValueError,
+    ),
+    (
+        errors.InvalidConfigError(key=None, reason="is of type list"),
+        "config is of type list.",
         ValueError,
     ),
     (
         errors.RecursionLimitError(name="agent", limit=25),
-        ("agent stopped after 25 steps without an answer. Raise config[\"recursion_limit\"] if it "
-        "needs more."),
+        (
+            'agent stopped after 25 steps without an answer. Raise config["recursion_limit"] if '
+            "it needs more."
+        ),
         RecursionError,
     ),
     (
-        errors.SettingsError(problems=["A is wrong", "B is no key. Did you mean 'C'?"]),
-        "The configuration is wrong: A is wrong; B is no key. Did you mean 'C'?",
+        errors.SettingsError(problems=("A: wrong", "B: not a key. Did you mean 'C'?")),
+        (
+            "The configuration is wrong: A: wrong; B: not a key. Did you mean 'C'? No run starts "
+            "until it is corrected."
+        ),
         ValueError,
     ),
     (
-        errors.SettingsError(problems=["A is wrong."]),
-        "The configuration is wrong: A is wrong.",
-        ValueError,
+        errors.InvalidSettingError(setting="A", reason="it must be a number", used="5.0"),
+        "A: it must be a number. Correct or unset it.",
+        errors.SettingsError,
     ),
     (
         errors.PolicyPluginError(plugin="audit", reason="it is not installed"),
-        ("The policy plugin 'audit' cannot be used: it is not installed. CHAIN_CALLBACKS_PLUGINS "
-        "asks for it, and nothing is resolved without it. Mend it, or take the name out."),
+        (
+            "The policy plugin 'audit' cannot be used: it is not installed; "
+            "CHAIN_CALLBACKS_PLUGINS asks for it. Fix it, or remove the name: no run starts until "
+            "then."
+        ),
         errors.ChainCallbacksError,
     ),
     (
-        errors.ConfigurationErrors([errors.SettingsError(problems=["A"])]),
+        errors.ConfigurationErrors([errors.SettingsError(problems=("A",))]),
         "1 thing is wrong with the handlers (1 sub-exception)",
         ExceptionGroup,
     ),
     (
         errors.ConfigurationErrors(
-            [errors.SettingsError(problems=["A"]), errors.SettingsError(problems=["B"])]
+            [errors.SettingsError(problems=("A",)), errors.SettingsError(problems=("B",))]
         ),
         "2 things are wrong with the handlers (2 sub-exceptions)",
         ExceptionGroup,
     ),
-]  # fmt: skip
+]
 IDS = [type(error).__name__ for error, *_ in CASES]
 
 
@@ -202,11 +272,11 @@ def test_every_error_has_a_case():
 
 def test_attributes():
     """What an error is about can be asked, and need not be read from its text."""
-    error = errors.UnknownHandlerError(name="a", source="s", installed=["b"], distribution="d")
+    error = errors.UnknownHandlerError(name="a", source="s", installed=("b",), distribution="d")
     assert ("a", "s", ("b",), "d") == (
         error.name, error.source, error.installed, error.distribution
     )  # fmt: skip
-    settings = errors.HandlerSettingsError(name="a", source="s", problems=["p", "q"])
+    settings = errors.HandlerSettingsError(name="a", source="s", problems=("p", "q"))
     assert ("p; q", ("p", "q"), None) == (settings.reason, settings.problems, settings.version)
     denied = errors.HandlerDeniedError(name="a", source="s", rule="r")
     assert ("a", "s", "r") == (denied.name, denied.source, denied.rule)
@@ -215,7 +285,7 @@ def test_attributes():
 def test_a_group_may_be_taken_apart():
     """`except*` and `split` give groups of the same class."""
     unknown = errors.UnknownHandlerError(name="a", source="s")
-    settings = errors.SettingsError(problems=["p"])
+    settings = errors.SettingsError(problems=("p",))
     matching, rest = errors.ConfigurationErrors([unknown, settings]).split(LookupError)
     assert (errors.ConfigurationErrors, (unknown,)) == (type(matching), matching.exceptions)
     assert (errors.ConfigurationErrors, (settings,)) == (type(rest), rest.exceptions)
@@ -232,7 +302,7 @@ def test_a_group_may_be_taken_apart():
 def test_a_group_is_one_error_of_ours():
     """`except ChainCallbacksError` catches it too."""
     with pytest.raises(errors.ChainCallbacksError):
-        raise errors.ConfigurationErrors([errors.SettingsError(problems=["p"])])
+        raise errors.ConfigurationErrors([errors.SettingsError(problems=("p",))])
 
 
 def test_a_policy_that_there_is_not():
@@ -248,17 +318,66 @@ def test_a_policy_that_there_is_not():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("slack:audit", "only a name alone may stand there, such as 'slack'"),
-        ("acme/slack", "only a name alone may stand there, such as 'slack'"),
-        (
-            "-slack",
-            "it takes something out, and only the name of a handler may stand there",
-        ),
-        ("-none", "'none' takes out everything before it, and stands alone"),
+        ("slack:audit", "only a name alone is allowed, such as 'slack'"),
+        ("acme/slack", "only a name alone is allowed, such as 'slack'"),
+        ("-slack", "it removes handlers, and only the name of one is allowed"),
+        ("-none", "'none' removes everything before it, and takes no '-', '/' or ':'"),
     ],
 )
-def test_a_name_that_cannot_stand_there(name, reason):
-    """What is a name elsewhere is not called none: the error says why it cannot stand there."""
+def test_a_name_that_is_not_allowed_there(name, reason):
+    """An entry that is fine in another place is not called wrong: the error says what is."""
     with pytest.raises(errors.InvalidNameError) as caught:
         register(name, object)
-    assert f"{name!r} cannot stand in register(): {reason}." == str(caught.value)
+    assert f"{name!r} is not allowed in register(): {reason}." == str(caught.value)
+
+
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidNameError(entry=LONG, position=1, source=LONG),
+        errors.InvalidNameError(entry=LONG, position=1, source=LONG, reason="r"),
+        errors.UnknownHandlerError(name=LONG, source=LONG, installed=(LONG, "y")),
+        errors.UnknownHandlerError(name=LONG, source=LONG, distribution="d", claimed_by=(LONG,)),
+        errors.UnknownInstanceError(name=LONG, source=LONG, variable=LONG),
+        errors.AmbiguousHandlerError(name=LONG, source=LONG, distributions=(LONG, LONG)),
+        errors.BrokenPluginError(name=LONG, source=LONG, reason="r", distribution=LONG),
+        errors.HandlerSettingsError(name=LONG, source=LONG, problems=("p",)),
+        errors.HandlerDeniedError(name=LONG, source=LONG, rule=LONG),
+        errors.NotAHandlerError(kind="a list", source=LONG, advice="a."),
+        errors.InvalidPolicyError(policy="only", value=LONG, source=LONG, valid=("all",)),
+        errors.UnknownPolicyError(policy=LONG, value=LONG, source=LONG, valid=("only",)),
+        errors.InvalidConfigError(key=LONG, reason="r"),
+        errors.RecursionLimitError(name=LONG, limit=1),
+        errors.InvalidSettingError(setting=LONG, reason="r"),
+        errors.PolicyPluginError(plugin=LONG, reason="r"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_long_name_is_cut(error):
+    """However long a name is that somebody wrote, 200 characters of it are shown; it is kept."""
+    assert "x" * 201 not in str(error)
+    assert "x" * 190 in str(error)
+    assert LONG in vars(error).values()
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in CASES], ids=IDS)
+def test_an_error_keeps_its_notes(error):
+    """What was added to an error crosses a process border with it."""
+    error = copy.copy(error)
+    error.add_note("seen in worker 7")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["seen in worker 7"]  # noqa: S301
+
+
+def test_an_error_of_a_program_is_its_own():
+    """A class that a program derives from the base has the text that it was given."""
+
+    class AuditError(errors.ChainCallbacksError):
+        pass
+
+    assert ("no audit", "AuditError('no audit')") == (
+        str(AuditError("no audit")),
+        repr(AuditError("no audit")),
+    )

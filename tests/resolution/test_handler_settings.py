@@ -144,9 +144,9 @@ def test_an_instance_that_nobody_configured(monkeypatch):
     with pytest.raises(UnknownInstanceError) as caught:
         resolve(["slack:audit"])
     assert (
-        "No handler is called 'slack:audit'; config[\"callbacks\"][0] asks for it. Nobody "
-        "configured that instance: set one of its settings, "
-        "CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>, to make it exist."
+        "No handler is called 'slack:audit': the instance is not configured; "
+        'config["callbacks"][0] asks for it. Set one of its settings, '
+        "CHAIN_CALLBACKS_SLACK__AUDIT__<FIELD>."
     ) == str(caught.value)
 
 
@@ -172,7 +172,8 @@ def test_a_missing_field_is_named_by_its_variable(said):
     assert [
         (
             'slack: CHAIN_CALLBACKS_SLACK__URL is not set. config["callbacks"][0] asks for it. '
-            "Set what is missing, or take the name out.\nThe run goes on without it."
+            'Correct the settings, or remove the name from config["callbacks"][0].\n'
+            "The run goes on without it."
         )
     ] == said()
 
@@ -228,11 +229,11 @@ def test_a_misspelt_variable_is_noticed(monkeypatch, said):
     STEP.invoke(1, {"callbacks": ["slack"]})
     assert [
         (
-            "slack: CHAIN_CALLBACKS_SLACK__CHANEL is no setting of it. "
+            "slack: CHAIN_CALLBACKS_SLACK__CHANEL is not a setting of it. "
             "Did you mean 'CHAIN_CALLBACKS_SLACK__CHANNEL'?"
         ),
         (
-            "slack: CHAIN_CALLBACKS_SLACK__ONYL is no setting of it. "
+            "slack: CHAIN_CALLBACKS_SLACK__ONYL is not a setting of it. "
             "Did you mean 'CHAIN_CALLBACKS_SLACK__ONLY'?"
         ),
     ] == sorted(said())
@@ -244,7 +245,7 @@ def test_a_misspelt_variable_stands_beside_what_is_missing(monkeypatch):
     assert (
         "CHAIN_CALLBACKS_SLACK__URL is not set",
         (
-            "CHAIN_CALLBACKS_SLACK__ULR is no setting of it. "
+            "CHAIN_CALLBACKS_SLACK__ULR is not a setting of it. "
             "Did you mean 'CHAIN_CALLBACKS_SLACK__URL'?"
         ),
     ) == problems_of()
@@ -257,7 +258,7 @@ def test_a_misspelt_variable_of_a_handler_without_settings(monkeypatch, said, li
     STEP.invoke(1, {"callbacks": ["plain"]})
     assert [
         (
-            "plain: CHAIN_CALLBACKS_PLAIN__ONYL is no setting of it. "
+            "plain: CHAIN_CALLBACKS_PLAIN__ONYL is not a setting of it. "
             "Did you mean 'CHAIN_CALLBACKS_PLAIN__ONLY'?"
         )
     ] == said()
@@ -266,7 +267,7 @@ def test_a_misspelt_variable_of_a_handler_without_settings(monkeypatch, said, li
 def test_a_misspelt_key_of_the_file(config_file):
     """A key that is no field is refused, with the one that it is like."""
     config_file('[handlers.slack]\nurl = "x"\nchanel = "y"\n')
-    assert ("'chanel' is no key of [handlers.slack]. Did you mean 'channel'?",) == problems_of()
+    assert ("'chanel' is not a key of [handlers.slack]. Did you mean 'channel'?",) == problems_of()
 
 
 def test_a_settings_object_made_in_code_reads_nothing(monkeypatch, tmp_path):
@@ -381,9 +382,9 @@ def test_a_third_party_class_by_the_file_alone(config_file, monkeypatch):
         ("library_x:Missing", "AttributeError: module 'library_x' has no attribute 'Missing'"),
         ("library_x", "AttributeError: module 'library_x' has no attribute ''"),
         ("no_library:X", "ModuleNotFoundError: No module named 'no_library'"),
-        ("library_x:__name__", "class = 'library_x:__name__' is no class"),
-        ("library_x:Group", ("its type Group has no method of the event table, such as "
-         "on_chain_start")),
+        ("library_x:__name__", "class = 'library_x:__name__' cannot be called"),
+        ("library_x:Group", ("it returns an object of type Group, not one with methods of the "
+         "event table, such as on_chain_start")),
         ("library_x:Tracer", "making it raised TypeError"),
     ],
 )  # fmt: skip
@@ -397,7 +398,7 @@ def test_a_third_party_class_that_cannot_be_used(config_file, path, reason):
 
 def test_a_dotted_path_is_no_name(config_file):
     """A class is named in the file alone: never at run time, nor in the environment."""
-    with pytest.raises(ValueError, match="is no handler name"):
+    with pytest.raises(ValueError, match="is not a handler name"):
         resolve(["library_x:Tracer.x"])
     config_file('[handlers.tracer]\nclass = "library_x:Tracer"\n')
     with pytest.raises(UnknownInstanceError):
@@ -494,7 +495,7 @@ def test_a_wrong_policy_is_refused(monkeypatch, said):
     assert 1 == STEP.invoke(1)
     (warning,) = said()
     assert warning.startswith(
-        "'eror' is no value of the policy 'only'; CHAIN_CALLBACKS_PLAIN__ONLY states it. "
+        "'eror' is not a value of the policy 'only'; CHAIN_CALLBACKS_PLAIN__ONLY states it. "
         "Did you mean 'errors'?"
     )
     monkeypatch.delenv("CHAIN_CALLBACKS")

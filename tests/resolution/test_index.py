@@ -156,8 +156,9 @@ def test_two_distributions_with_one_name(fake_distribution):
     with pytest.raises(AmbiguousHandlerError) as caught:
         resolve(["alerts"])
     assert (
-        "'alerts' is offered by more than one distribution: 'acme-alerts', 'Other_Alerts'; "
-        "config[\"callbacks\"][0] asks for it. Write 'acme-alerts/alerts' to say which."
+        "'alerts' is ambiguous: offered by acme-alerts and Other_Alerts; "
+        "config[\"callbacks\"][0] asks for it. Write 'acme-alerts/alerts', or uninstall one of "
+        "them."
     ) == str(caught.value)
     rows = resolve(["other-alerts/alerts", "acme-alerts/alerts"]).as_data()
     assert ["Other_Alerts", "acme-alerts"] == [row["distribution"] for row in rows]
@@ -171,7 +172,8 @@ def test_a_first_party_name_cannot_be_taken_over(fake_distribution):
     with pytest.raises(UnknownHandlerError) as caught:
         resolve(["slack"])
     assert (
-        "No handler is called 'slack'; config[\"callbacks\"][0] asks for it. It is not installed:\n"
+        "No handler is called 'slack': the name belongs to chain-callbacks-slack; others have "
+        "'evil/slack'; config[\"callbacks\"][0] asks for it. Install it:\n"
         "pip install chain-callbacks-slack"
     ) == str(caught.value)
     assert "evil_x" not in sys.modules
@@ -210,7 +212,7 @@ def test_a_frozen_application(site, heard, listening):
     register("frozen", lambda: listening("frozen"))
     STEP.invoke(1, {"callbacks": ["frozen"]})
     assert [("step", "frozen")] == heard
-    with pytest.raises(UnknownHandlerError, match=r"\nInstalled: 'frozen'\."):
+    with pytest.raises(UnknownHandlerError, match=r"Installed: 'frozen'\."):
         resolve(["slak"])
 
 

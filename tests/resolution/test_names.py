@@ -106,7 +106,7 @@ def test_a_bad_entry_is_quoted_with_its_position():
     with pytest.raises(InvalidNameError) as caught:
         parse_list("slack,, sl ack", source="CHAIN_CALLBACKS")
     assert (
-        "' sl ack' is no handler name; entry 3 of CHAIN_CALLBACKS. Write letters and digits, "
+        "' sl ack' is not a handler name. Write entry 3 of CHAIN_CALLBACKS in letters and digits, "
         "joined by '-' or '_', such as 'slack', 'slack:audit', '-slack' or 'none'."
     ) == str(caught.value)
     assert (" sl ack", 3, "CHAIN_CALLBACKS") == (

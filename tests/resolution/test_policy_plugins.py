@@ -143,13 +143,13 @@ def test_the_order_of_policies(policy_plugin, heard):
         ("resolution.add('slak')", POLICY, ("No handler is called 'slak'; the plugin "
          "acme-bad:bad_policy_x[0] asks for it. Did you mean 'slack'?")),
         ("resolution.add(7)", POLICY, ("chain_callbacks_resolved raised NotAHandlerError: the "
-         "plugin acme-bad:bad_policy_x[0] is no handler but of type int: its type int has no "
-         "method of the event table, such as on_chain_start.")),
+         "plugin acme-bad:bad_policy_x[0] is an object of type int, not a handler. Pass a name, or "
+         "an object with methods of the event table, such as on_chain_start.")),
         ("", "import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("", "raise SystemExit(1)", "SystemExit: 1"),
         ("", "x = 1", "'bad_policy_x' implements no hook"),
         ("", POLICY.replace("_resolved", "_resolvd"), ("'bad_policy_x' implements "
-         "chain_callbacks_resolvd, which is no hook. Did you mean 'chain_callbacks_resolved'")),
+         "chain_callbacks_resolvd, which is not a hook. Did you mean 'chain_callbacks_resolved'?")),
         ("yield", POLICY.replace("{marks}", "(wrapper=True)"), ("'bad_policy_x' wraps "
          "chain_callbacks_resolved; each implementation is called for itself")),
         ("", POLICY.replace("(resolution)", "(resolution, colour)"), ("PluginValidationError: "
@@ -177,9 +177,9 @@ def test_a_policy_that_is_missing_stops_everything(monkeypatch, heard):
     with pytest.raises(PolicyPluginError) as caught:
         STEP.invoke(1)
     assert (
-        "The policy plugin 'corporate' cannot be used: it is not installed. "
-        "CHAIN_CALLBACKS_PLUGINS asks for it, and nothing is resolved without it. "
-        "Mend it, or take the name out."
+        "The policy plugin 'corporate' cannot be used: it is not installed; "
+        "CHAIN_CALLBACKS_PLUGINS asks for it. Fix it, or remove the name: no run starts until "
+        "then."
     ) == str(caught.value)
 
 
@@ -202,7 +202,7 @@ def test_a_handler_is_no_policy(fake_distribution, monkeypatch):
         "h", entry_points={"h": "h_x:Handler"}, modules={"h_x": HANDLER.format(name="Handler")}
     )
     monkeypatch.setenv("CHAIN_CALLBACKS_PLUGINS", "h")
-    with pytest.raises(PolicyPluginError, match=r"'h_x:Handler' is no module of hooks"):
+    with pytest.raises(PolicyPluginError, match=r"'h_x:Handler' is not a module of hooks"):
         STEP.invoke(1)
 
 

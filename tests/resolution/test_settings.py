@@ -87,11 +87,11 @@ def test_a_misspelt_variable_is_noticed(monkeypatch, said):
         STEP.invoke(1)
     assert [
         (
-            "CHAIN_CALLBACKS_CALLBACKS is no setting of chain-callbacks. "
+            "CHAIN_CALLBACKS_CALLBACKS is not a setting of chain-callbacks. "
             "Did you mean 'CHAIN_CALLBACKS_ALLOW'?"
         ),
         (
-            "CHAIN_CALLBACKS_DISABELD is no setting of chain-callbacks. "
+            "CHAIN_CALLBACKS_DISABELD is not a setting of chain-callbacks. "
             "Did you mean 'CHAIN_CALLBACKS_DISABLED'?"
         ),
     ] == said()
@@ -137,8 +137,8 @@ def test_a_setting_that_is_wrong_stops_everything(monkeypatch, heard):
     assert [] == heard
     assert (
         (
-            "CHAIN_CALLBACKS_DENY: '-a' cannot stand in the list: it takes something out, and "
-            "only the name of a handler may stand there."
+            "CHAIN_CALLBACKS_DENY: '-a' is not allowed in the list: it removes handlers, and only "
+            "the name of one is allowed."
         ),
         "CHAIN_CALLBACKS_DISABLED: Input should be a valid boolean, unable to interpret input",
     ) == caught.value.problems
@@ -274,9 +274,8 @@ def test_only_what_is_allowed_may_be_named(heard, monkeypatch, listening, said):
     assert ["a", "H"] == who(heard)
     assert [
         (
-            "The handler 'b' may not be used; CHAIN_CALLBACKS asks for it and "
-            "CHAIN_CALLBACKS_ALLOW "
-            "forbids it. Take the name out, or have the rule changed.\nThe run goes on without it."
+            "The handler 'b' may not be used: CHAIN_CALLBACKS_ALLOW forbids it; CHAIN_CALLBACKS "
+            "asks for it. Remove the name, or change the rule.\nThe run goes on without it."
         )
     ] == said()
     with pytest.raises(HandlerDeniedError):

@@ -37,15 +37,18 @@ def never(_: Any) -> Any:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"callback": []}, "config['callback'] is no key of a config. Did you mean 'callbacks'?"),
+        (
+            {"callback": []},
+            "config['callback'] is not a key of a config. Did you mean 'callbacks'?",
+        ),
         ({"tag": ["a"]}, "Did you mean 'tags'?"),
-        ({"tags": "a"}, "config['tags'] is of type str; it must be a list of texts."),
-        ({"metadata": ["a"]}, "config['metadata'] is of type list; it must be a mapping."),
-        ({"run_id": "a"}, "config['run_id'] is of type str; it must be a uuid.UUID."),
-        ({"run_name": 1}, "config['run_name'] is of type int; it must be a text."),
-        ({"max_concurrency": 0}, "it must be a whole number above 0."),
-        ({"recursion_limit": True}, "it must be a whole number above 0."),
-        ([Quiet()], "pass a dict"),
+        ({"tags": "a"}, "config['tags'] is of type str. It must be a list of texts."),
+        ({"metadata": ["a"]}, "config['metadata'] is of type list. It must be a mapping."),
+        ({"run_id": "a"}, "config['run_id'] is of type str. It must be a uuid.UUID."),
+        ({"run_name": 1}, "config['run_name'] is of type int. It must be a text."),
+        ({"max_concurrency": 0}, "It must be a whole number above 0."),
+        ({"recursion_limit": True}, "It must be a whole number above 0."),
+        ([Quiet()], "Pass a dict"),
     ],
 )
 @pytest.mark.parametrize("form", ["invoke", "stream", "ainvoke", "astream", "batch", "abatch"])
@@ -90,12 +93,12 @@ def test_a_wrong_key_is_refused_when_it_is_bound() -> None:
 @pytest.mark.parametrize(
     ("callbacks", "message"),
     [
-        (Quiet, "pass an instance, Quiet()"),
-        ([Quiet], r"config\[\"callbacks\"\]\[0\] is no handler but a class"),
-        ([Quiet(), 3], r"config\[\"callbacks\"\]\[1\] is no handler but of type int"),
+        (Quiet, "Pass an instance: Quiet()"),
+        ([Quiet], r"config\[\"callbacks\"\]\[0\] is the class Quiet, not a handler"),
+        ([Quiet(), 3], r"config\[\"callbacks\"\]\[1\] is an object of type int, not a handler"),
         ([[Quiet()]], "a flat list of them"),
         ({"a": Quiet()}, "a flat list of them"),
-        (object(), "has no method of the event table"),
+        (object(), "is an object of type object, not a handler"),
     ],
 )
 def test_what_is_no_handler_is_refused(callbacks: Any, message: str) -> None:

@@ -466,7 +466,7 @@ def test_error_tells_each_argument_and_what_is_taken():
         "The tool was not called: 'query' is missing; 'limit' should be a valid integer, "
         "unable to parse string as an integer; 'exact' should be a valid boolean; "
         "'colour' is no argument of it. "
-        "Its arguments are 'query', 'limit', 'exact'. Mend them and try again."
+        "Its arguments are 'query', 'limit', 'exact'. Correct them and try again."
     )
     assert isinstance(caught.value, ValueError)
     assert caught.value.names == ("query", "limit", "exact")

@@ -136,7 +136,7 @@ def test_an_unknown_type_is_refused() -> None:
 
 def test_one_text_is_no_list_of_tags() -> None:
     """A text alone is refused, as in a call's config: its letters are not what was meant."""
-    with pytest.raises(InvalidConfigError, match=r"'tags'.*it must be a list of texts"):
+    with pytest.raises(InvalidConfigError, match=r"'tags'.*It must be a list of texts"):
         traced("tool", tags="web")
 
 

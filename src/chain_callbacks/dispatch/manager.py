@@ -123,16 +123,17 @@ def _prepare_each(
 
 
 def _refuse_what_hears_nothing(handler: object) -> None:
+    kind = f"an object of type {type(handler).__qualname__}"
     if isinstance(handler, str):
-        reason = "a manager takes objects; resolve() takes names too"
+        kind, advice = "a text", "Pass objects, or have resolve() make a manager from names."
     elif isinstance(handler, type):
-        reason = f"pass an instance, {handler.__qualname__}()"
+        kind = f"the class {handler.__qualname__}"
+        advice = f"Pass an instance: {handler.__qualname__}()."
     elif not isinstance(handler, BaseCallbackHandler) and not hears_anything(handler):
-        reason = "it has no method of the event table, such as on_chain_start"
+        advice = "Pass an object with methods of the event table, such as on_chain_start."
     else:
         return
-    kind = "a class" if isinstance(handler, type) else f"of type {type(handler).__qualname__}"
-    raise NotAHandlerError(kind=kind, source="CallbackManager(handlers)", reason=reason)
+    raise NotAHandlerError(kind=kind, source="CallbackManager(handlers)", advice=advice)
 
 
 _STARTS: Final = "Issues this event of a new run, and returns the run."

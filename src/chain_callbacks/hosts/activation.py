@@ -64,7 +64,7 @@ def activate() -> None:
 def _set_up(candidate: Candidate) -> None:
     key = _key(candidate)
     try:
-        plugins.load(candidate, source=HOSTS)()
+        plugins.load(candidate, source="")()
     except Exception as error:
         why = str(error) if isinstance(error, ChainCallbacksError) else plugins.describe(error)
         _states[key] = ("failed", why)

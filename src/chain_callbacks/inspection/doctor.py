@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, name by name: the cause, and the sentence that mends it."""
+"""What is wrong with a configuration, name by name: the cause, and what to do."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ..errors import (
-    AmbiguousHandlerError,
     BrokenPluginError,
     ChainCallbacksError,
-    HandlerDeniedError,
-    HandlerSettingsError,
     InvalidNameError,
-    InvalidPolicyError,
-    PolicyPluginError,
     SettingsError,
-    UnknownHandlerError,
-    UnknownInstanceError,
     did_you_mean,
 )
 from ..resolution import environment as env
 from ..resolution import instances, plugins
-from ..resolution.index import FIRST_PARTY, Candidate, index
-from ..resolution.names import Entry, Ref, handler_name, parse_entry
+from ..resolution.index import Candidate, index
+from ..resolution.names import Entry, parse_entry
 from ..resolution.resolver import misspelt_variables
 from ..resolution.settings import settings
+from ..text import one_line, shortened
 from .explain import explain
 
 FindingStatus = Literal["ok", "note", "warning", "problem"]
@@ -46,10 +40,10 @@ class Finding:
         subject: The handler's name, or the variable.
         status: ``problem`` means that something that was asked for does not work.
         cause: What is the case, and why.
-        remedy: What to do; empty where nothing is to be done.
+        remedy: What to do; empty if there is nothing to do.
         source: Who asks for it.
-        distribution, version, location: Where a handler comes from; None where it is unknown.
-        events: How many events it implements; None where it could not be made.
+        distribution, version, location: Where a handler comes from; None if that is unknown.
+        events: How many events it implements; None if it could not be made.
         import_seconds: How long a fresh interpreter took to import it.
     """
 
@@ -66,14 +60,13 @@ class Finding:
 
 
 def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
-    """Return what there is to say about the configuration as it is now.
+    """Return the findings about the configuration as it is now; never raise.
 
-    Each plugin that is named is imported in an interpreter of its own first, for *timeout*
-    seconds at most, so that one that hangs, or ends the process, is found and harms nobody.
-    Nothing raises.
+    Each plugin that is named is first imported in an interpreter of its own, for *timeout* seconds
+    at most: one that hangs, or ends the process, is found and does no harm.
     """
     log = logging.getLogger("chain_callbacks")
-    was_disabled, log.disabled = log.disabled, True  # All of it stands in what is returned.
+    was_disabled, log.disabled = log.disabled, True  # The findings have all of it.
     try:
         return list(_findings(timeout))
     finally:
@@ -115,7 +108,7 @@ def _settings_findings(error: ChainCallbacksError) -> Iterator[Finding]:
         subject, _, cause = problem.partition(": ")
         if not cause:
             subject, cause = "configuration", problem
-        yield Finding(subject, "problem", cause, "mend it: nothing is resolved until then")
+        yield Finding(subject, "problem", cause, "Correct it: no run starts until then.")
 
 
 def _variable_findings() -> Iterator[Finding]:
@@ -133,7 +126,7 @@ def _variable_findings() -> Iterator[Finding]:
         seen.add(handler)
         if handler not in known and not settings().section(handler, None):
             hint = did_you_mean(handler, known).strip() or "install it, or unset the variable"
-            cause = f"a setting of {handler!r}, and no handler is called so"
+            cause = f"a setting of {handler!r}, but there is no handler with that name"
             yield Finding(variable, "warning", cause, hint)
 
 
@@ -220,71 +213,33 @@ def _resolved(times: dict[str, float | str]) -> Iterator[Finding]:
             if seconds is not None and seconds > _SLOW:
                 yield Finding(row.key, "warning", f"importing it took {seconds:.1f} s")
         elif row.status in ("merged", "removed"):
-            cause = row.reason or "the same handler stands there already"
+            cause = row.reason or "into the same handler, which is there already"
             yield Finding(row.key or row.text, "note", f"{row.status} {cause}", source=row.source)
 
 
+_SUBJECTS: Final = ("name", "entry", "plugin", "setting", "handler", "source")
+"""The attributes of errors that say what they are about; an error has one of the first, or more."""
+
+
 def _problem(error: ChainCallbacksError) -> Finding:
-    """Return what an error says, with its cause and remedy apart."""
-    name = str(getattr(error, "name", "") or getattr(error, "entry", "configuration"))
-    source = str(getattr(error, "source", ""))
-    distribution: str | None = getattr(error, "distribution", None)
-    cause, remedy = str(error).splitlines()[0], ""
-    match error:
-        case UnknownInstanceError():
-            cause = "nobody configured that instance"
-            remedy = f"set one of its settings, {error.variable}<FIELD>"
-        case UnknownHandlerError():
-            cause, remedy = _unknown(error)
-            distribution = None
-        case AmbiguousHandlerError():
-            cause = f"offered by {' and '.join(error.distributions)}"
-            remedy = f"write {error.distributions[0]}/{name}, or uninstall one"
-        case HandlerDeniedError():
-            cause, remedy = f"forbidden by {error.rule}", f"take it out, or change {error.rule}"
-        case InvalidPolicyError():
-            name, source = error.source, ""
-            cause = str(error).partition(";")[0]
-            remedy = f"write one of {', '.join(error.valid)}"
-        case InvalidNameError():
-            cause, remedy = "no handler name", f"entry {error.position} of {source} must be a name"
-        case HandlerSettingsError():
-            cause, remedy = error.reason, "set what is missing, or take the name out"
-        case BrokenPluginError():
-            cause = error.reason
-            remedy = f"mend or uninstall {error.distribution or 'it'}, or take the name out"
-        case PolicyPluginError():
-            name, source = error.plugin, f"{env.NAMES}_PLUGINS"
-            cause, remedy = error.reason, "nothing is resolved until it works, or is taken out"
-    return Finding(
-        name,
+    """Return what an error states, with its parts apart."""
+    about = [str(getattr(error, name)) for name in _SUBJECTS if hasattr(error, name)]
+    statement = error.statement
+    finding = Finding(
+        shortened(about[0]) if about else "configuration",
         "problem",
-        cause,
-        remedy,
-        source,
-        distribution=distribution,
-        version=getattr(error, "version", None),
-        location=getattr(error, "location", None),
+        one_line(statement.cause),
+        one_line(statement.remedy),
+        shortened(about[-1]) if len(about) > 1 else "",
     )
-
-
-def _unknown(error: UnknownHandlerError) -> tuple[str, str]:
-    try:
-        ref = parse_entry(error.name, source=error.source).ref
-    except InvalidNameError:
-        ref = Ref(handler_name(error.name))
-    claimed = index().candidates.get(ref.name, ())
-    if claimed and ref.distribution is None and ref.name in FIRST_PARTY:
-        other = claimed[0].distribution
-        return (
-            f"offered by {other}, and the name belongs to {FIRST_PARTY[ref.name]}",
-            f"pip install {FIRST_PARTY[ref.name]}, or write {other}/{ref.name}",
+    if isinstance(error, BrokenPluginError):
+        finding = replace(
+            finding,
+            distribution=error.distribution,
+            version=error.version,
+            location=error.location,
         )
-    if error.distribution is not None:
-        return "not installed", f"pip install {error.distribution}"
-    hint = did_you_mean(ref.name, error.installed).strip()
-    listed = ", ".join(error.installed) or "none"
-    return "no handler is called so", hint or f"installed are: {listed}"
+    return finding
 
 
 def worst(findings: Sequence[Finding]) -> FindingStatus:

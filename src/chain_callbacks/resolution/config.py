@@ -54,24 +54,29 @@ _CHECKS: Final = (
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Refuse a config that says something nobody would hear.
+    """Refuse a config with something in it that would have no effect.
 
     Raises:
         InvalidConfigError: It is no mapping, or has an unknown key or a value of a wrong type.
     """
     if config.__class__ is dict and len(config) == 1 and "callbacks" in config:
-        return  # What it holds, the resolver looks at.
+        return  # The resolver checks them.
     if not isinstance(config, Mapping):
         raise InvalidConfigError(
-            key="",
-            reason=f"is of type {type(config).__name__}; pass a dict: {{'callbacks': [...]}}.",
+            key=None,
+            reason=f"is of type {type(config).__name__}",
+            advice="Pass a dict: {'callbacks': [...]}.",
         )
     if not config.keys() <= _KEYS:
         key = min(map(str, config.keys() - _KEYS))
-        reason = f"is no key of a config.{did_you_mean(key, _KEYS)} Valid: {quoted(sorted(_KEYS))}."
-        raise InvalidConfigError(key=key, reason=reason)
+        hint = did_you_mean(key, _KEYS)
+        raise InvalidConfigError(
+            key=key,
+            reason="is not a key of a config",
+            advice=f"{hint} Valid: {quoted(sorted(_KEYS))}.".strip(),
+        )
     for key, is_right, wanted in _CHECKS:
         value = config.get(key)
         if value is not None and not is_right(value):
-            reason = f"is of type {type(value).__name__}; it must be {wanted}."
-            raise InvalidConfigError(key=key, reason=reason)
+            reason = f"is of type {type(value).__name__}"
+            raise InvalidConfigError(key=key, reason=reason, advice=f"It must be {wanted}.")

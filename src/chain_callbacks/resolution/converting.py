@@ -23,7 +23,7 @@ def find_conversion(package: str) -> Conversion | None:
         if owner is not None and normalised(candidate.distribution) != owner:
             continue
         try:
-            return plugins.load(candidate, source=CONVERSIONS)
+            return plugins.load(candidate, source="")
         except BrokenPluginError as error:
             log.warning("%s\nIts handlers are told in our own types.", error)
     return None

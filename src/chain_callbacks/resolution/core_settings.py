@@ -143,12 +143,12 @@ def read() -> tuple[CoreSettings, dict[str, dict[str, Any]]]:
     if not isinstance(file.sections, dict) or not all(
         isinstance(section, dict) for section in file.sections.values()
     ):
-        raise SettingsError(problems=[f"[handlers] of {where} holds a table for each handler"])
+        raise SettingsError(problems=(f"[handlers] of {where} holds a table for each handler",))
     known = [*CoreSettings.model_fields.keys() - {"config"}, "handlers"]
     unknown = [key for key in file.values if key not in known]
     if unknown:
         hint = did_you_mean(unknown[0], known)
-        raise SettingsError(problems=[f"{unknown[0]!r} is no key of {where}.{hint}"])
+        raise SettingsError(problems=(f"{unknown[0]!r} is no key of {where}.{hint}",))
     names = [_section(key, where) for key in file.sections]
     return _build(file.values), dict(zip(names, map(dict, file.sections.values()), strict=True))
 
@@ -160,7 +160,7 @@ def _section(key: str, where: str) -> str:
             return str(ref).removesuffix(f":{DEFAULT_INSTANCE}")
     except InvalidNameError:
         pass
-    raise SettingsError(problems=[f"[handlers.{key!r}] of {where} is no handler's name"])
+    raise SettingsError(problems=(f"[handlers.{key!r}] of {where} is no handler's name",))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _load(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # What it says of the place holds no value.
         problem = f"the file {path} is no TOML: {error}"
-    raise SettingsError(problems=[problem])
+    raise SettingsError(problems=(problem,))
 
 
 def _build(values: Mapping[str, Any]) -> CoreSettings:
@@ -187,4 +187,4 @@ def _build(values: Mapping[str, Any]) -> CoreSettings:
             variable = env.NAMES if field == "callbacks" else f"{env.NAMES}_{field.upper()}"
             message = str(detail["msg"]).removeprefix("Value error, ")
             problems.append(f"{variable}: {message}")
-    raise SettingsError(problems=problems)
+    raise SettingsError(problems=tuple(problems))

@@ -58,4 +58,4 @@ def _load(path: str) -> Redactor:
         if all(callable(getattr(redactor, each, None)) for each in ("hides", "redact")):
             return redactor  # type: ignore[no-any-return]
         problem = f"{path!r} has no methods hides(key) and redact(text)"
-    raise SettingsError(problems=[f"{_SETTING}: {problem}; write `module:name`"])
+    raise SettingsError(problems=(f"{_SETTING}: {problem}; write `module:name`",))

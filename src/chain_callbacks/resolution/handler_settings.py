@@ -81,7 +81,7 @@ class Given:
         """Return a sentence for each variable that is neither one of *fields* nor a policy."""
         known = [self.prefix + field.upper() for field in sorted({*fields, *POLICIES})]
         return tuple(
-            f"{variable} is no setting of it.{did_you_mean(variable, known)}"
+            f"{variable} is not a setting of it.{did_you_mean(variable, known)}"
             for variable in (self.prefix + field.upper() for field in self.variables)
             if variable not in known
         )
@@ -90,7 +90,7 @@ class Given:
         """Return a sentence for each key of the file's section that is none of *fields*."""
         known = sorted({*fields, *_OF_THE_FRAMEWORK})
         return tuple(
-            f"{field!r} is no key of [handlers.{self.label}].{did_you_mean(field, known)}"
+            f"{field!r} is not a key of [handlers.{self.label}].{did_you_mean(field, known)}"
             for field in self.section
             if field not in fields
         )

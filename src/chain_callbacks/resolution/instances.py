@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -69,7 +69,7 @@ class _Failed:
 
 
 def _copied(error: BrokenPluginError, **changes: Any) -> BrokenPluginError:
-    copied = type(error)(**{**error._attributes, **changes})
+    copied = replace(error, **changes)
     for note in getattr(error, "__notes__", ()):
         copied.add_note(note)
     copied.__cause__ = error.__cause__
@@ -96,9 +96,9 @@ def register(name: str, provider: Callable[..., Any]) -> None:
     plain = parse_plain_name(name, source="register()")
     if not callable(provider):
         raise NotAHandlerError(
-            kind=f"of type {type(provider).__name__}",
+            kind=f"an object of type {type(provider).__name__}",
             source=f"The provider of {name!r}",
-            reason="pass a handler class, or a callable that returns a handler",
+            advice="Pass a handler class, or a callable that returns a handler.",
         )
     _registered[plain] = provider
     changes.count += 1
@@ -165,17 +165,23 @@ def _candidate(ref: Ref, source: str) -> Candidate:
     candidates = index().find(ref) or index(fresh=True).find(ref)
     if not candidates:
         installed = known_names()
-        suggested = FIRST_PARTY.get(ref.name) if ref.name not in installed else None
-        if ref.distribution is not None:
-            suggested = None
+        suggested: str | None = None
+        claiming: tuple[Candidate, ...] = ()
+        if ref.distribution is None and ref.name not in installed:
+            suggested = FIRST_PARTY.get(ref.name)
+            claiming = index().candidates.get(ref.name, ())
         raise UnknownHandlerError(
-            name=str(ref), source=source, installed=installed, distribution=suggested
+            name=str(ref),
+            source=source,
+            installed=installed,
+            distribution=suggested,
+            claimed_by=tuple(each.distribution for each in claiming),
         )
     if len(candidates) > 1:
         raise AmbiguousHandlerError(
             name=ref.name,
             source=source,
-            distributions=[each.distribution for each in candidates],
+            distributions=tuple(each.distribution for each in candidates),
         )
     return next(iter(candidates))
 
@@ -255,9 +261,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
         reason = broken.reason
         if given.is_quoted_in(reason):
             reason = f"importing it raised {type(broken.__cause__).__name__}"
-        broken = blaming(
-            BrokenPluginError(**{**broken._attributes, "reason": reason}), broken.__cause__, given
-        )
+        broken = blaming(replace(broken, reason=reason), broken.__cause__, given)
     raise broken
 
 

@@ -38,9 +38,12 @@ def _made(
 ) -> Any:
     try:
         handler = provider(*arguments, **keywords)
-        reason = why_no_handler(handler)
-        if reason is not None:
-            return Failure(reason)
+        refused = why_not_a_handler(handler)
+        if refused is not None:
+            return Failure(
+                f"it returns {refused.kind}, not one with methods of the event table, such as "
+                "on_chain_start"
+            )
         check(handler)
     except KeyboardInterrupt:
         raise
@@ -66,16 +69,26 @@ def blaming(
     return broken
 
 
-def why_no_handler(value: object) -> str | None:
-    """Return why *value* cannot be a handler; None where it can."""
+class Refused(NamedTuple):
+    """What something is that is not a handler, and what to pass instead."""
+
+    kind: str
+    advice: str
+
+
+def why_not_a_handler(value: object) -> Refused | None:
+    """Return why *value* cannot be a handler; None if it can."""
     if isinstance(value, BaseCallbackHandler):
         return None
     if isinstance(value, type):
-        return f"it is the class {value.__qualname__}; pass an instance, {value.__qualname__}()"
+        name = value.__qualname__
+        return Refused(f"the class {name}", f"Pass an instance: {name}().")
     if inspect.iscoroutine(value):
         value.close()
-        return "it is a coroutine; a provider is called, not awaited"
+        return Refused("a coroutine", "Pass what it returns.")
     if not hears_anything(value):
-        kind = type(value).__qualname__
-        return f"its type {kind} has no method of the event table, such as on_chain_start"
+        return Refused(
+            f"an object of type {type(value).__qualname__}",
+            "Pass a name, or an object with methods of the event table, such as on_chain_start.",
+        )
     return None

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-from ..errors import HandlerDeniedError, InvalidNameError
+from ..errors import HandlerDeniedError, InvalidNameError, shown
 
 DEFAULT_INSTANCE: Final = "default"
 PREFIX: Final = "chain-callbacks-"
@@ -84,7 +84,7 @@ def parse_entry(text: str, *, source: str, position: int = 1) -> Entry:
     )
     if ref.name == "none":
         if minus or distribution or instance:
-            reason = "'none' takes out everything before it, and stands alone"
+            reason = "'none' removes everything before it, and takes no '-', '/' or ':'"
             raise InvalidNameError(entry=text, position=position, source=source, reason=reason)
         return Entry("none", ref, stripped)
     return Entry("remove" if minus else "add", ref, stripped)
@@ -98,7 +98,7 @@ def parse_name(text: str, *, source: str, position: int = 1) -> Ref:
     """
     entry = parse_entry(text, source=source, position=position)
     if entry.operation != "add":
-        reason = "it takes something out, and only the name of a handler may stand there"
+        reason = "it removes handlers, and only the name of one is allowed"
         raise InvalidNameError(entry=entry.text, position=position, source=source, reason=reason)
     return entry.ref
 
@@ -111,7 +111,7 @@ def parse_plain_name(text: str, *, source: str, position: int = 1) -> str:
     """
     ref = parse_name(text, source=source, position=position)
     if ref.instance or ref.distribution:
-        reason = f"only a name alone may stand there, such as {ref.name!r}"
+        reason = f"only a name alone is allowed, such as {shown(ref.name)}"
         raise InvalidNameError(entry=text.strip(), position=position, source=source, reason=reason)
     return ref.name
 

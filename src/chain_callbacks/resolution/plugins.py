@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import BrokenPluginError, did_you_mean
+from .index import CONVERSIONS, HOSTS
 from .provenance import Provenance
 from .requirements import admits, own_version, specifier_for
 
@@ -72,7 +73,7 @@ def load(candidate: Candidate, *, source: str) -> Provider:
         raise broken(candidate, source, reason)
     if not callable(provider):
         kind = type(provider).__name__
-        raise broken(candidate, source, f"{candidate.value!r} is no provider but of type {kind}")
+        raise broken(candidate, source, f"{candidate.value!r} is an object of type {kind}")
     _register(candidate, source)
     made: Provider = provider
     return made
@@ -86,7 +87,7 @@ def load_hooks(candidate: Candidate, *, source: str) -> ModuleType:
     """
     module = _imported(candidate, source)
     if not isinstance(module, ModuleType):
-        raise broken(candidate, source, f"{candidate.value!r} is no module of hooks")
+        raise broken(candidate, source, f"{candidate.value!r} is not a module of hooks")
     _register(candidate, source)
     problem = _problem_with(module, candidate.value)
     if problem is not None:
@@ -101,8 +102,8 @@ def _problem_with(module: ModuleType, value: str) -> str | None:
         return f"{value!r} implements no hook"
     for caller in callers:
         if not caller.has_spec():
-            hint = did_you_mean(caller.name, _hook_names()).rstrip("?")
-            return f"{value!r} implements {caller.name}, which is no hook.{hint}".rstrip(".")
+            hint = did_you_mean(caller.name, _hook_names())
+            return f"{value!r} implements {caller.name}, which is not a hook.{hint}".rstrip(".")
         for each in caller.get_hookimpls():
             if each.plugin is module and (each.wrapper or each.hookwrapper):
                 return f"{value!r} wraps {caller.name}; each implementation is called for itself"
@@ -140,7 +141,7 @@ def unmet_requirement(candidate: Candidate) -> str | None:
     for requirement in required:
         specifier = specifier_for(requirement, "chain-callbacks")
         if specifier is not None and not admits(specifier, own_version()):
-            return f"it is made for chain-callbacks{specifier}, and this is {own_version()}"
+            return f"it needs chain-callbacks{specifier}, and this is {own_version()}"
     return None
 
 
@@ -165,13 +166,20 @@ def load_class(path: str, *, name: str, source: str) -> Provider:
         cause = error
     if cause is None and callable(provider):
         return provider  # type: ignore[no-any-return]
-    reason = f"class = {path!r} is no class" if cause is None else describe(cause)
+    reason = f"class = {path!r} cannot be called" if cause is None else describe(cause)
     raise BrokenPluginError(name=name, source=source, reason=reason) from cause
+
+
+_KINDS: Final[Mapping[str, Literal["bridge", "conversion"]]] = {
+    HOSTS: "bridge",
+    CONVERSIONS: "conversion",
+}
 
 
 def broken(candidate: Candidate, source: str, reason: str) -> BrokenPluginError:
     """Return the error that says why a plugin cannot be used, with where it comes from."""
     return BrokenPluginError(
+        kind=_KINDS.get(candidate.entry_point.group, "handler"),
         name=candidate.name,
         source=source,
         reason=reason,

@@ -99,7 +99,7 @@ def configured_items() -> tuple[Item, ...]:
 def misspelt_variables() -> tuple[str, ...]:
     """Return a sentence for each variable that looks like one of the framework's and is none."""
     return tuple(
-        f"{variable} is no setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
+        f"{variable} is not a setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
         for variable in env.unknown_variables()
     )
 

@@ -10,7 +10,7 @@ from ..dispatch.routes import Listener
 from ..dispatch.run import AsyncRun, Run
 from ..errors import ChainCallbacksError, InvalidNameError, NotAHandlerError
 from ..policies import UNSTATED, Local, Policy, WithPolicy
-from .making import why_no_handler
+from .making import Refused, why_not_a_handler
 from .names import Entry, parse_entry
 
 
@@ -111,21 +111,16 @@ def refuse(value: Any, source: str) -> None:
     """Raise unless *value* is a handler.
 
     Raises:
-        NotAHandlerError: As it says, with *source* and what to do.
+        NotAHandlerError: It is not; the error says what to pass instead.
     """
+    refused = why_not_a_handler(value)
     if isinstance(value, Run | AsyncRun):
-        reason = "pass run.get_child(), the manager for what is nested in it"
-        raise NotAHandlerError(kind="a run", source=source, reason=reason)
-    if isinstance(value, list | tuple | dict | set):
-        raise NotAHandlerError(
-            kind=f"a {type(value).__name__}",
-            source=source,
-            reason="callbacks are one name, one handler, a manager, or a flat list of them",
-        )
-    why = why_no_handler(value)
-    if why is not None:
-        kind = "a class" if isinstance(value, type) else f"of type {type(value).__qualname__}"
-        raise NotAHandlerError(kind=kind, source=source, reason=why)
+        refused = Refused("a run", "Pass run.get_child(), the manager for runs nested in it.")
+    elif isinstance(value, list | tuple | dict | set):
+        advice = "Pass a name, a handler, a manager, or a flat list of them."
+        refused = Refused(f"a {type(value).__name__}", advice)
+    if refused is not None:
+        raise NotAHandlerError(kind=refused.kind, source=source, advice=refused.advice)
 
 
 def key_of(callbacks: Any) -> Any:

@@ -366,10 +366,10 @@ class Runnable(Generic[Input, Output]):
         """Return a config for each input, all of them checked before anything runs."""
         stated: Any = {} if config is None else config
         ids = stated.get("run_id") if isinstance(stated, Mapping) else None
-        for key, values in (("run_id", ids), ("", stated)):
+        for key, values in (("run_id", ids), (None, stated)):
             if isinstance(values, list | tuple) and len(values) != len(inputs):
-                reason = f"has {len(values)} values for {len(inputs)} inputs; pass one for each."
-                raise InvalidConfigError(key=key, reason=reason)
+                reason = f"has {len(values)} values for {len(inputs)} inputs"
+                raise InvalidConfigError(key=key, reason=reason, advice="Pass one for each.")
         configs: list[RunnableConfig]
         if isinstance(stated, list | tuple):
             configs = [each or {} for each in stated]
@@ -383,8 +383,10 @@ class Runnable(Generic[Input, Output]):
                 check(each)
         given_ids = [run_id for each in configs if (run_id := each.get("run_id"))]
         if len({*given_ids}) < len(given_ids):
-            reason = "is the same for several inputs; pass a list of one an input."
-            raise InvalidConfigError(key="run_id", reason=reason)
+            advice = "Pass a list with one for each."
+            raise InvalidConfigError(
+                key="run_id", reason="is the same for several inputs", advice=advice
+            )
         return configs
 
     # How it is composed.

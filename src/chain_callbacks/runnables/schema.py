@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Optional
 from weakref import WeakKeyDictionary
 
-from ..errors import ChainCallbacksError, quoted
+from ..errors import ChainCallbacksError, Statement, leaf, quoted
 
 INJECTED: Final = frozenset({"callbacks", "config", "run", "run_manager"})
 MOST_PROBLEMS: Final = 10
@@ -29,6 +29,7 @@ _DATA: Final = frozenset({"const", "default", "enum", "examples", "required"})
 _TELLTALE: Final = frozenset({"attribute", "encoding_error", "error", "tag", "tz_actual"})
 
 
+@leaf
 class ToolArgumentsError(ChainCallbacksError, ValueError):
     """A tool was called with arguments that it does not take.
 
@@ -39,15 +40,15 @@ class ToolArgumentsError(ChainCallbacksError, ValueError):
     problems: tuple[str, ...]
     names: tuple[str, ...]
 
-    def __init__(self, *, problems: Sequence[str], names: Sequence[str]) -> None:
-        said = list(problems[:MOST_PROBLEMS])
-        if len(problems) > MOST_PROBLEMS:
-            said.append(f"{len(problems) - MOST_PROBLEMS} more")
-        takes = f"Its arguments are {quoted(names)}" if names else "It takes no arguments"
-        super().__init__(
-            f"The tool was not called: {'; '.join(said)}. {takes}. Mend them and try again.",
-            problems=tuple(problems),
-            names=tuple(names),
+    def _state(self) -> Statement:
+        said = list(self.problems[:MOST_PROBLEMS])
+        if len(self.problems) > MOST_PROBLEMS:
+            said.append(f"{len(self.problems) - MOST_PROBLEMS} more")
+        takes = f"Its arguments are {quoted(self.names)}" if self.names else "It takes no arguments"
+        return Statement(
+            "The tool was not called",
+            "; ".join(said),
+            f"{takes}. Correct them and try again.",
         )
 
 
@@ -201,7 +202,8 @@ class ToolSchema:
                 problems += _problems(errors, arguments, names)
         if problems:
             # Not in the `except` block: the other error holds the values.
-            raise ToolArgumentsError(problems=problems, names=[p.name for p in self._taken])
+            taken = tuple(parameter.name for parameter in self._taken)
+            raise ToolArgumentsError(problems=tuple(problems), names=taken)
         given = checked.model_fields_set
         return {
             parameter.name: getattr(checked, field)

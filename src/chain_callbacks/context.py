@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, Token
@@ -117,8 +118,17 @@ def submit(
 ) -> Future[T]:
     """Submit *function* to a thread pool, inside the current run; return its future.
 
-    Each call works in its own copy of the context, taken here, on the submitting thread. A process
-    pool takes no context along: hand names over and resolve them there.
+    Each call works in its own copy of the context, taken here, on the submitting thread.
+
+    Raises:
+        TypeError: *executor* is a process pool, to which no run can be sent.
     """
+    process_pools = sys.modules.get("concurrent.futures.process")
+    if process_pools is not None and isinstance(executor, process_pools.ProcessPoolExecutor):
+        raise TypeError(
+            "submit() takes a thread pool: a run and its handlers stay in their process. Call "
+            "executor.submit() itself. The function's runs are roots there, told to the handlers "
+            "that CHAIN_CALLBACKS names, or that it names itself: config={'callbacks': ['slack']}."
+        )
     context = contextvars.copy_context()
     return executor.submit(lambda: context.run(function, *args, **kwargs))

@@ -115,6 +115,12 @@ class EventSpec(Generic[P]):
         )
         return function
 
+    def __reduce__(self) -> Any:
+        # Compared by identity: what is unpickled is the row of the process that it comes to.
+        if EVENTS.get(self.name) is not self:
+            raise TypeError(f"{self!r} is a run kind's own row: pickle the kind.")
+        return _row, (self.name,)
+
     def __repr__(self) -> str:
         return f"<event {self.name}>"
 
@@ -349,6 +355,9 @@ class RunKind:
         self.own = {EVENTS[spec.name]: spec for spec in own}
         self.start, self.end, self.error = start, end, error
 
+    def __reduce__(self) -> Any:
+        return _kind, (self.run_type,)
+
     def __repr__(self) -> str:
         return f"<run kind {self.run_type}>"
 
@@ -376,3 +385,11 @@ KINDS: Final[dict[RunType, RunKind]] = {
         RunKind("embeddings", on_embeddings_start, on_embeddings_end, on_embeddings_error),
     )
 }
+
+
+def _row(name: str) -> EventSpec[...]:
+    return EVENTS[name]
+
+
+def _kind(run_type: RunType) -> RunKind:
+    return KINDS[run_type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -131,3 +131,9 @@ def test_submitted_call_outlives_the_run_that_submitted_it():
     parent = next(each for each in recorder.records if each.run_name == "parent")
     child = next(each for each in recorder.records if each.run_name == "fetch")
     assert parent.run_id == child.parent_id == child.root_id
+
+
+def test_submit_refuses_a_process_pool_with_what_to_do():
+    """A run cannot be sent to another process: the error says so at the call, not in pickle."""
+    with ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="takes a thread pool.*"):
+        submit(pool, str.upper, "a")

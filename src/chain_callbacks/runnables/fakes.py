@@ -35,6 +35,13 @@ class FakeListChatModel(BaseChatModel):
         self._next = 0
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
     def _position(self, messages: list[BaseMessage]) -> int:
         with self._lock:
             position, self._next = self._next, self._next + 1

@@ -135,5 +135,5 @@ def test_submitted_call_outlives_the_run_that_submitted_it():
 
 def test_submit_refuses_a_process_pool_with_what_to_do():
     """A run cannot be sent to another process: the error says so at the call, not in pickle."""
-    with ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="takes a thread pool.*"):
+    with ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="takes a thread pool"):
         submit(pool, str.upper, "a")

@@ -12,7 +12,7 @@ from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
-from .handler_class import hears_anything
+from .handler_class import events_of
 from .options import options
 from .routes import SILENCE, Listener, Routes
 from .run import NO_METADATA, Run
@@ -127,7 +127,7 @@ def _refuse_what_hears_nothing(handler: object) -> None:
         reason = "a manager takes objects; resolve() takes names too"
     elif isinstance(handler, type):
         reason = f"pass an instance, {handler.__qualname__}()"
-    elif not isinstance(handler, BaseCallbackHandler) and not hears_anything(handler):
+    elif not isinstance(handler, BaseCallbackHandler) and not events_of(handler):
         reason = "it has no method of the event table, such as on_chain_start"
     else:
         return

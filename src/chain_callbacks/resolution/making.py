@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..dispatch.handler_class import check, hears_anything
+from ..dispatch.handler_class import class_of, events_of
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
 from .handler_settings import Given
@@ -41,7 +41,7 @@ def _made(
         reason = why_no_handler(handler)
         if reason is not None:
             return Failure(reason)
-        check(handler)
+        class_of(handler)
     except KeyboardInterrupt:
         raise
     except HandlerSettingsError:
@@ -75,7 +75,7 @@ def why_no_handler(value: object) -> str | None:
     if inspect.iscoroutine(value):
         value.close()
         return "it is a coroutine; a provider is called, not awaited"
-    if not hears_anything(value):
+    if not events_of(value):
         kind = type(value).__qualname__
         return f"its type {kind} has no method of the event table, such as on_chain_start"
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args
 
 from .errors import InvalidPolicyError, UnknownPolicyError
@@ -47,6 +46,14 @@ class Only(NamedTuple):
 
 CONTENTS: Final[tuple[Content, ...]] = get_args(Content)
 """The levels of content, each showing less than the one before it."""
+
+
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "content": CONTENTS,
+    "delivery": get_args(Delivery),
+    "on_error": get_args(OnError),
+}
+"""The policies that a class of handlers may state for itself, with their values."""
 
 
 def stricter(a: Content, b: Content) -> Content:
@@ -157,28 +164,32 @@ class Manner(NamedTuple):
 
     @classmethod
     def of(
-        cls, handler: object, operator: Policy, code: Policy, *, content: Content = "full"
+        cls,
+        defaults: Mapping[str, Any],
+        operator: Policy,
+        code: Policy,
+        *,
+        content: Content = "full",
+        name: str,
     ) -> Manner:
-        """Return how *handler* is told; *content* is shown where neither it nor a policy says.
+        """Return how a handler is told, whose class states *defaults* for itself.
 
-        The operator's word beats that of code, but for content, where the stricter one holds.
+        *content* is the level that nothing else states. The operator's settings beat what code
+        states, but for content, of which the stricter level holds. *name* is the handler's.
 
         Raises:
-            InvalidPolicyError: Its exceptions are to leave a run that does not wait for it.
+            InvalidPolicyError: A queued handler cannot stop a run that does not wait for it.
         """
-        if UNSTATED == operator == code and _CHOICES.keys().isdisjoint(vars_of(handler)):
-            is_raising = getattr(handler, "raise_error", False) is True
-            kind: Any = type(handler)
-            return _manner_of(kind, content, is_raising=is_raising)
-        own = cls.by_default(handler, content=content)
-        manner = own._replace(**_manners(code))._replace(**_manners(operator))
-        if operator.content is not None and code.content is not None:
-            manner = manner._replace(content=stricter(operator.content, code.content))
+        manner = cls(**{"content": content, **defaults})
+        if not UNSTATED == operator == code:
+            manner = manner._replace(**_manners(code))._replace(**_manners(operator))
+            if operator.content is not None and code.content is not None:
+                manner = manner._replace(content=stricter(operator.content, code.content))
         if manner.delivery == "queued" and manner.on_error == "raise":
             raise InvalidPolicyError(
                 policy="delivery",
                 value="queued",
-                source=dict((*code.by, *operator.by)).get("delivery", type(handler).__qualname__),
+                source=dict((*code.by, *operator.by)).get("delivery", name),
                 valid=("inline",),
                 reason="on_error=raise is to stop the run, and a queue is read when it has gone on",
             )
@@ -196,39 +207,27 @@ class Manner(NamedTuple):
             }
         )
 
-    @classmethod
-    def by_default(cls, handler: object, *, content: Content = "full") -> Manner:
-        """Return how a handler, or one of a class, is told where no policy says anything."""
-        own: dict[str, Any] = {}
-        kind = handler if isinstance(handler, type) else type(handler)
-        if issubclass(kind, BaseCallbackHandler):
-            own = {name: getattr(handler, name) for name in _CHOICES}
-            if own["content"] is None:
-                del own["content"]
-            for name, value in own.items():
-                if value not in _CHOICES[name]:
-                    raise InvalidPolicyError(
-                        policy=name,
-                        value=str(value),
-                        source=f"the class {kind.__qualname__}",
-                        valid=_CHOICES[name],
-                    )
-        if getattr(handler, "raise_error", False) is True:
-            own["on_error"] = "raise"
-        return cls(**{"content": content, **own})
 
+def defaults_of(handler: object) -> dict[str, Any]:
+    """Return the policies that a handler, or a class of handlers, states for itself.
 
-def vars_of(handler: object) -> Mapping[str, Any]:
-    """Return what *handler* has as attributes of its own, besides those of its class."""
-    own: Mapping[str, Any] = getattr(handler, "__dict__", {})
-    return own
-
-
-@lru_cache(maxsize=256)
-def _manner_of(kind: type, content: Content, *, is_raising: bool) -> Manner:
-    # A fresh object for every request is an ordinary pattern: its class is asked once.
-    manner = Manner.by_default(kind, content=content)
-    return manner._replace(on_error="raise") if is_raising else manner
+    Raises:
+        InvalidPolicyError: One has a value that there is not.
+    """
+    stated: dict[str, Any] = {}
+    kind = handler if isinstance(handler, type) else type(handler)
+    if issubclass(kind, BaseCallbackHandler):
+        for name, valid in CHOICES.items():
+            value = getattr(handler, name)
+            if name == "content" and value is None:
+                continue
+            if value not in valid:
+                source = f"the class {kind.__qualname__}"
+                raise InvalidPolicyError(policy=name, value=str(value), source=source, valid=valid)
+            stated[name] = value
+    if getattr(handler, "raise_error", False) is True:
+        stated["on_error"] = "raise"
+    return stated
 
 
 def _manners(policy: Policy) -> dict[str, Any]:
@@ -257,18 +256,11 @@ def _parse_tags(value: str, _source: str) -> frozenset[str]:
     return frozenset() if "*" in tags else tags
 
 
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "content": CONTENTS,
-    "delivery": get_args(Delivery),
-    "on_error": get_args(OnError),
-}
-
-
 def _choosing(name: str) -> Callable[[str, str], Any]:
     def parse(value: str, source: str) -> str:
         word = value.strip().lower()
-        if word not in _CHOICES[name]:
-            raise InvalidPolicyError(policy=name, value=value, source=source, valid=_CHOICES[name])
+        if word not in CHOICES[name]:
+            raise InvalidPolicyError(policy=name, value=value, source=source, valid=CHOICES[name])
         return word
 
     return parse

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pytest
 
-from chain_callbacks.dispatch.handler_class import EventRecord
+from chain_callbacks.dispatch.adapters import EventRecord
 from chain_callbacks.dispatch.identity import source
 from chain_callbacks.dispatch.manager import CallbackManager
 from chain_callbacks.dispatch.run import Run

@@ -69,12 +69,15 @@ class Flush:
 class Channel:
     """The queue of one handler and its worker; made by ``channel_of``."""
 
-    def __init__(self, handler: object, counters: Counters, manner: Manner) -> None:
+    def __init__(
+        self, handler: object, counters: Counters, manner: Manner, overrides: frozenset[str]
+    ) -> None:
         self.handler = handler
         self.counters = counters
         self.limits = manner
-        self._delivers = overrides(handler, "deliver")
-        self._flushes = overrides(handler, "flush")
+        self._delivers = "deliver" in overrides
+        self._flushes = "flush" in overrides
+        self._minds_forks = "after_fork" in overrides
         if any(iscoroutinefunction(getattr(handler, name, None)) for name in ("flush", "close")):
             load()
         self._reset()
@@ -346,7 +349,7 @@ class Channel:
     def after_fork(self) -> None:
         """Forget what the parent will send."""
         self._reset()
-        if overrides(self.handler, "after_fork"):
+        if self._minds_forks:
             handler: Any = self.handler
             try:
                 handler.after_fork()
@@ -358,14 +361,6 @@ _telling: Final[ContextVar[threading.Event | None]] = ContextVar(
     "chain_callbacks_telling", default=None
 )
 """The bell of the worker that called the code that runs now, also where that is asynchronous."""
-
-
-def overrides(handler: object, *methods: str) -> bool:
-    """Tell whether *handler* has more to do in a method of the base class than nothing."""
-    return isinstance(handler, BaseCallbackHandler) and any(
-        getattr(type(handler), method) is not getattr(BaseCallbackHandler, method)
-        for method in methods
-    )
 
 
 def _work(reference: Callable[[], Channel | None], bell: threading.Event) -> None:
@@ -408,23 +403,26 @@ at_once: Final[list[Callable[[Channel], Any]]] = []
 """What sends what was put on a queue after the end of the process; `ending` puts it here."""
 
 
-def channel_of(handler: object, counters: Counters, manner: Manner) -> Channel:
+def channel_of(
+    handler: object, counters: Counters, manner: Manner, overrides: frozenset[str]
+) -> Channel:
     """Return the channel of *handler*, the same at each call while one holds it.
 
-    Of several manners the last one that queues says what its bounds are.
+    *overrides* names the methods of a handler's life that do something. Of several manners the
+    last one that queues says what the bounds are.
     """
     with _lock:
         channel = _channels.get(id(handler))
         if channel is None:
             # It holds the handler, so that no other one gets this id.
-            channel = _channels[id(handler)] = Channel(handler, counters, manner)
+            channel = _channels[id(handler)] = Channel(handler, counters, manner, overrides)
             if not options.is_inline:
                 spare.ready()
                 if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
                     channel.start()  # It is flushed at the end, where this version starts no more.
         elif manner.delivery == "queued" and manner != channel.limits:
             channel.limit(manner)
-    if overrides(handler, "flush", "after_fork"):
+    if not overrides.isdisjoint(("flush", "after_fork")):
         _remember(channel)
     return channel
 

@@ -12,7 +12,7 @@ from ..errors import NotAHandlerError, quoted
 from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
-from .handler_class import hears_anything
+from .handler_class import events_of
 from .options import options
 from .routes import SILENCE, Listener, Routes
 from .run import NO_METADATA, Run
@@ -129,7 +129,7 @@ def _refuse_what_hears_nothing(handler: object) -> None:
     elif isinstance(handler, type):
         kind = f"the class {handler.__qualname__}"
         advice = f"Pass an instance: {handler.__qualname__}()."
-    elif not isinstance(handler, BaseCallbackHandler) and not hears_anything(handler):
+    elif not isinstance(handler, BaseCallbackHandler) and not events_of(handler):
         advice = "Pass an object with methods of the event table, such as on_chain_start."
     else:
         return

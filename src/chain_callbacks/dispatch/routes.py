@@ -9,13 +9,14 @@ from ..delivery.backlog import rank_of
 from ..delivery.counters import Counters, counters_of
 from ..delivery.failures import count
 from ..delivery.lifecycle import watch
-from ..delivery.queue import Channel, channel_of, overrides
+from ..delivery.queue import Channel, channel_of
 from ..events import EventSpec
 from ..handler import Content
 from ..loops import load
 from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from ..sink import Route, Sink, Tell
-from .handler_class import check, tells_of
+from .adapters import ways_of
+from .handler_class import class_of
 from .options import options
 from .views import Recorded, view_of
 
@@ -27,7 +28,8 @@ class Listener:
     heard is what both let through. *content* is shown where neither they nor the handler say.
 
     Raises:
-        InvalidPolicyError: The policies cannot be had together.
+        HandlerSignatureError: A method of the handler cannot be called with what its event brings.
+        InvalidPolicyError: The policies exclude each other.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class Listener:
         "handler",
         "hearing",
         "key",
+        "kind",
         "manner",
         "operator",
         "policy",
@@ -56,6 +59,7 @@ class Listener:
     ) -> None:
         self.key = key
         self.handler = handler
+        self.kind = class_of(handler)
         self.operator = operator
         self.policy = policy
         self.source = source
@@ -66,16 +70,19 @@ class Listener:
         if not UNSTATED == operator == policy:
             hearing = Hearing.of(operator, policy)
             self.hearing = EVERYTHING if hearing == EVERYTHING else hearing
-        manner = Manner.of(handler, operator, policy, content=content)
+        manner = self.kind.manner(operator, policy, content)
         self.manner = manner._replace(delivery="inline") if options.is_inline else manner
         self.channel: Channel | None = None
-        if self.manner.delivery == "queued" or overrides(handler, "flush", "deliver", "after_fork"):
-            self.channel = channel_of(handler, self.counters, self.manner)
+        if self.manner.delivery == "queued" or self.kind.overrides & _NEEDS_CHANNEL:
+            self.channel = channel_of(handler, self.counters, self.manner, self.kind.overrides)
         watch()
 
     def __repr__(self) -> str:
         return f"<listener {self.key}>"
 
+
+_NEEDS_CHANNEL: Final = frozenset({"flush", "deliver", "after_fork"})
+"""The methods of a handler for which it has a channel though nothing of it is queued."""
 
 _UNCOUNTED: Final = Counters()
 """The counters of what is put on a queue: it has not been told by then."""
@@ -110,7 +117,7 @@ def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: boo
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
     channel = listener.channel
-    if channel and manner.delivery == "inline" and overrides(listener.handler, "deliver"):
+    if channel and manner.delivery == "inline" and "deliver" in listener.kind.overrides:
         sink.tell = _delivering(channel, sink)
     if manner.on_error == "detach":
         sink.tell = _unless_detached(sink)
@@ -180,9 +187,6 @@ class Routes(dict[EventSpec[...], Route]):
 
     It never changes in what it says, so it is shared by all runs of a tree. *folds* is the
     resolver's: what was once folded onto this list dies with it.
-
-    Raises:
-        HandlerSignatureError: A listener's method cannot take its event.
     """
 
     __slots__ = ("folds", "is_filtered", "listeners", "selections")
@@ -193,8 +197,6 @@ class Routes(dict[EventSpec[...], Route]):
         self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
-        for listener in self.listeners:
-            check(listener.handler)
 
     def __missing__(self, spec: EventSpec[...]) -> Route:
         route = self[spec] = Route(self._sinks(spec))
@@ -204,8 +206,11 @@ class Routes(dict[EventSpec[...], Route]):
         for listener in self.listeners:
             if listener.hearing.only.errors and not spec.is_failure:
                 continue
-            for tell, is_async in tells_of(listener.handler, spec):
-                yield _sink(listener, spec, tell, is_async=is_async)
+            kind, handler = listener.kind, listener.handler
+            if kind.flags and kind.ignores(handler, spec):
+                continue
+            for make, is_async in ways_of(kind, spec):
+                yield _sink(listener, spec, make(handler), is_async=is_async)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

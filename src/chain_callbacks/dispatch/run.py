@@ -215,11 +215,10 @@ class Run:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from the start to the end, by a monotonic clock; to now while it goes on."""
-        if self.started_at is None:
+        """Seconds from the start to the end, by a monotonic clock; None before the end."""
+        if self.started_at is None or self.status is None:
             return None
-        end = source.monotonic() if self.status is None else self._ended_at
-        return end - self._began_at
+        return self._ended_at - self._began_at
 
     def manager(self) -> CallbackManager:
         """Return the manager for runs nested in this one; the same at every call."""
@@ -542,8 +541,10 @@ class PastRun(Run):
         self._times = times
 
     @property
-    def duration(self) -> float:
-        """Seconds from the start to the end, however long it takes to tell of them."""
+    def duration(self) -> float | None:
+        """Seconds from the start to the end, however long it takes to deliver the events."""
+        if self.status is None:
+            return None
         began, ended = self._times
         return max(0, ended - began) / 1e9
 

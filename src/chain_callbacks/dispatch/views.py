@@ -60,7 +60,7 @@ class RunView:
         self.content: Content = content
         self.started_at = run.started_at
         self.status: Status | None = run.status
-        self.duration = None if run.status is None else run.duration
+        self.duration = run.duration
         self.error_id = run.error_id
         self.is_origin = run.is_origin
         self.origin = run.origin

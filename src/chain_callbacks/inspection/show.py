@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from ..dispatch.handler_class import events_of
 from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
-from ..policies import POLICIES, Manner
+from ..policies import POLICIES, Manner, defaults_of
 from ..resolution import environment as env
 from ..resolution import instances
 from ..resolution.handler_settings import Given, model_of
@@ -155,7 +155,7 @@ def _policy(name: str, provider: Any, given: Given) -> Setting:
     return Setting(
         name,
         "policy",
-        str(getattr(Manner.by_default(provider, content="redacted"), name, "")),
+        str(getattr(Manner(**{"content": "redacted", **defaults_of(provider)}), name, "")),
         "how it is listened to",
         given.prefix + name.upper(),
         is_required=False,

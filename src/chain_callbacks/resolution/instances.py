@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ..delivery.flush import closers
 from ..delivery.lifecycle import spare
-from ..delivery.queue import overrides
+from ..dispatch.handler_class import class_of
 from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
@@ -319,7 +319,7 @@ def _taken(keys: Iterable[Key]) -> dict[str, object]:
 
 
 def _is_closed(handler: object) -> bool:
-    return overrides(handler, "close") or (
+    return "close" in class_of(handler).overrides or (
         not isinstance(handler, BaseCallbackHandler) and callable(getattr(handler, "close", None))
     )
 

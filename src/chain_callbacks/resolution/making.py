@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..dispatch.handler_class import check, hears_anything
+from ..dispatch.handler_class import class_of, events_of
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
 from .handler_settings import Given
@@ -44,7 +44,7 @@ def _made(
                 f"it returns {refused.kind}, not one with methods of the event table, such as "
                 "on_chain_start"
             )
-        check(handler)
+        class_of(handler)
     except KeyboardInterrupt:
         raise
     except HandlerSettingsError:
@@ -86,7 +86,7 @@ def why_not_a_handler(value: object) -> Refused | None:
     if inspect.iscoroutine(value):
         value.close()
         return Refused("a coroutine", "Pass what it returns.")
-    if not hears_anything(value):
+    if not events_of(value):
         return Refused(
             f"an object of type {type(value).__qualname__}",
             "Pass a name, or an object with methods of the event table, such as on_chain_start.",

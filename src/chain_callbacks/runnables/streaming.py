@@ -140,38 +140,36 @@ _DEFERRED: Final = {"input": ""}
 """The inputs that a start event shows where the input comes in chunks; the form is LangChain's."""
 
 
-class _Told:
-    """What the events of a stream's run say of it: its input, and what it gave by then."""
+class _Left:
+    """How a run ends whose stream was left by an exception, or by its reader."""
 
-    __slots__ = ("given", "input", "keeps", "run", "runnable")
+    __slots__ = ("_run", "_runnable", "given", "input")
 
-    def __init__(self, runnable: Runnable[Any, Any], run: Run) -> None:
-        self.runnable, self.run = runnable, run
-        self.input: Any = None
-        self.given: list[Any] = []
-        self.keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
+    def __init__(
+        self, runnable: Runnable[Any, Any], run: Run, input: Any, given: list[Any]
+    ) -> None:
+        self._runnable, self._run = runnable, run
+        self.input, self.given = input, given
 
-    def output(self, *, is_whole: bool) -> Any:
-        """Return what the end event brings."""
-        is_told = self.keeps if is_whole else self.given
-        return self.runnable._end_payload(reported(self.given)) if is_told else None
-
-    def leave(self, error: BaseException) -> None:
-        """End the run of a stream that *error* left; its reader leaves it by a GeneratorExit."""
+    def end(self, error: BaseException) -> None:
+        """Tell it as closed where a GeneratorExit left it, else as failed."""
         if isinstance(error, GeneratorExit):
-            self.run.end(self.output(is_whole=False), status="closed")
+            self._run.end(self._output(), status="closed")
         else:
-            self.run.fail(error, keywords=self._keywords())
+            self._run.fail(error, keywords=self._keywords())
 
-    async def aleave(self, error: BaseException) -> None:
-        """Do what ``leave`` does, from asynchronous code."""
+    async def aend(self, error: BaseException) -> None:
+        """Do what ``end`` does, from asynchronous code."""
         if isinstance(error, GeneratorExit):
-            await self.run.aend(self.output(is_whole=False), status="closed")
+            await self._run.aend(self._output(), status="closed")
         else:
-            await self.run.afail(error, keywords=self._keywords())
+            await self._run.afail(error, keywords=self._keywords())
+
+    def _output(self) -> Any:
+        return self._runnable._end_payload(reported(self.given)) if self.given else None
 
     def _keywords(self) -> Mapping[str, Any]:
-        return self.runnable._error_keywords(self.input, self.given)
+        return self._runnable._error_keywords(self.input, self.given)
 
 
 def run_stream(
@@ -181,11 +179,13 @@ def run_stream(
     kwargs: Mapping[str, Any],
 ) -> Iterator[Any]:
     """Give the chunks of one run, which starts with the first of its input."""
-    told = _Told(runnable, run)
+    given: list[Any] = []
+    keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
     flow: Any = None
+    known: Any = None
     try:
-        source, told.input = _begin(runnable, chunks)
-        runnable._start(run, told.input, kwargs)
+        source, known = _begin(runnable, chunks)
+        runnable._start(run, known, kwargs)
         flow = runnable._flow(source, kwargs, run)
         while True:
             token = current.set(run)
@@ -195,10 +195,10 @@ def run_stream(
                 leave(token)
             if chunk is _DONE:
                 break
-            if told.keeps:
-                told.given.append(chunk)
+            if keeps:
+                given.append(chunk)
             yield chunk
-        run.end(told.output(is_whole=True))
+        run.end(runnable._end_payload(reported(given)) if keeps else None)
     except BaseException as error:
         left_by = error
         try:
@@ -207,7 +207,7 @@ def run_stream(
             left_by = _graver(error, failure)
             raise
         finally:
-            told.leave(left_by)
+            _Left(runnable, run, known, given).end(left_by)
         raise
     finally:
         _close(None, chunks)
@@ -240,9 +240,11 @@ def closed_after(chunks: Iterator[T]) -> Iterator[Iterator[T]]:
 
 def _close(run: Run | None, chunks: Any) -> None:
     close = getattr(chunks, "close", None)
-    if close is not None:
+    if run is not None and close is not None:
         with entered(run):
             close()
+    elif close is not None:
+        close()
 
 
 async def arun_stream(
@@ -252,12 +254,14 @@ async def arun_stream(
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[Any]:
     """Give the chunks of one run, which starts with the first of its input."""
-    told = _Told(runnable, run)
+    given: list[Any] = []
+    keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
     flow: Any = None
+    known: Any = None
     is_out = False
     try:
-        source, told.input = await _abegin(runnable, chunks)
-        await runnable._astart(run, told.input, kwargs)
+        source, known = await _abegin(runnable, chunks)
+        await runnable._astart(run, known, kwargs)
         flow = inside(runnable._aflow(source, kwargs, run))
         while True:
             token = current.set(run)
@@ -267,12 +271,12 @@ async def arun_stream(
                 leave(token)
             if chunk is _DONE:
                 break
-            if told.keeps:
-                told.given.append(chunk)
+            if keeps:
+                given.append(chunk)
             is_out = True
             yield chunk
             is_out = False
-        await run.aend(told.output(is_whole=True))
+        await run.aend(runnable._end_payload(reported(given)) if keeps else None)
     except BaseException as error:
         # A loop that ends cancels the closing of what was left: nobody was waiting for a chunk.
         left_by = GeneratorExit() if is_out and is_cancellation(error) else error
@@ -282,7 +286,7 @@ async def arun_stream(
             left_by = _graver(left_by, failure)
             raise
         finally:
-            await told.aleave(left_by)
+            await _Left(runnable, run, known, given).aend(left_by)
         raise
     finally:
         await _aclose(None, chunks)
@@ -316,9 +320,11 @@ class _Chained(AsyncIterator[T]):
 
 async def _aclose(run: Run | None, chunks: Any) -> None:
     close = getattr(chunks, "aclose", None)
-    if close is not None:
+    if run is not None and close is not None:
         with entered(run):
             await close()
+    elif close is not None:
+        await close()
 
 
 async def in_thread(

@@ -49,7 +49,7 @@ class RecordingHandler(BaseCallbackHandler):
             metadata=MappingProxyType(dict(run.metadata)),
             payload=MappingProxyType(dict(record.payload)),
             status=run.status,
-            duration=None if run.status is None else run.duration,
+            duration=run.duration,
             at=datetime.fromtimestamp(source.wall() / 1e9, UTC),
         )
         with self._lock:

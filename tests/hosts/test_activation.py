@@ -133,7 +133,7 @@ def test_host_of_ours_cannot_be_taken_over(site: Path) -> None:
             "chain-callbacks>=7",
             True,
             "problem",
-            "aged is not bridged: it is made for chain-callbacks>=7, and this is",
+            "aged is not bridged: it needs chain-callbacks>=7, and this is",
         ),
     ],
 )

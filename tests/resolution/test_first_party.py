@@ -78,12 +78,8 @@ def test_a_name_of_ours_in_the_environment_reaches_no_stranger(
     monkeypatch.setenv("CHAIN_CALLBACKS", "otel")
     for _ in range(2):
         assert 0 == RunnableLambda(len).invoke("")
-    assert [
-        (
-            "No handler is called 'otel'; CHAIN_CALLBACKS asks for it. It is not installed:\n"
-            "pip install chain-callbacks-otel\nThe run goes on without it."
-        )
-    ] == said()
+    (warning,) = said()
+    assert "pip install chain-callbacks-otel" in warning.splitlines()
     assert "strange_x" not in sys.modules
 
 

@@ -289,7 +289,7 @@ def test_a_manager_that_tells_nobody_is_handed_down(source, monkeypatch, heard, 
 def test_a_manager_that_tells_nobody_is_still_the_parent(heard):
     """A listener that is added below it hears a run whose parent is the true one."""
     seen: list[object] = []
-    leaf = RunnableLambda(lambda v, run: seen.append(run.manager.parent.name), name="leaf")
+    leaf = RunnableLambda(lambda v, run: seen.append(run.parent.name), name="leaf")
     silent: list[CallbackManager] = []
     RunnableLambda(lambda v, run: silent.append(run.get_child()), name="local").invoke(
         1, {"callbacks": [Local("a")]}

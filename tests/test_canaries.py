@@ -58,7 +58,7 @@ TRACE = re.compile("c4nary", re.IGNORECASE)
 @pytest.fixture(autouse=True)
 def _slate(isolated_callbacks: None) -> Iterator[None]:
     privacy._say.cache_clear()
-    options.load()  # A manager that a test makes does not read the settings anew.
+    CallbackManager()  # It has the settings read anew, which a test may have changed before.
     yield
     options.redactor = DefaultRedactor()
     queue._channels.clear()  # A handler of one test is not flushed in another.

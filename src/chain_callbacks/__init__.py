@@ -77,7 +77,7 @@ __all__ = [
 _MODULES = {
     "BaseCallbackHandler": "handler",
     "BrokenPluginError": "errors",
-    "CallbackManager": "dispatch.manager",
+    "CallbackManager": "resolution.resolver",
     "ChainCallbacksError": "errors",
     "DefaultRedactor": "dispatch.redaction",
     "FlushReport": "delivery.flush",

@@ -1,8 +1,8 @@
-"""``import chain_callbacks.auto``: every host that is installed here is bridged from now on.
+"""``import chain_callbacks.auto``: from now on hosts are bridged, by this project's bridges.
 
 LangChain's and LangGraph's runs, for instance, are heard by the handlers that the environment
 names, once ``chain-callbacks-langchain`` is installed. Hosts that are imported later are bridged
-when they are.
+when they are. ``CHAIN_CALLBACKS_HOSTS`` adds other distributions' bridges, and takes ours out.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -94,6 +95,16 @@ def leave(token: Token[Any]) -> None:
         current.reset(token)
     except ValueError:
         pass
+
+
+@contextlib.contextmanager
+def suppressed() -> Iterator[None]:
+    """Tell nobody of the runs that start in a ``with`` block: a plugin's code runs in it."""
+    token = current.set(SUPPRESSED)
+    try:
+        yield
+    finally:
+        leave(token)
 
 
 async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

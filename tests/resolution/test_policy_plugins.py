@@ -6,8 +6,17 @@ import sys
 
 import pytest
 
-from chain_callbacks import attached, check, current_manager, explain, register, resolve
+from chain_callbacks import (
+    CallbackManager,
+    attached,
+    check,
+    current_manager,
+    explain,
+    register,
+    resolve,
+)
 from chain_callbacks.errors import ConfigurationErrors, PolicyPluginError
+from chain_callbacks.hosts import manager_at, own_scope, silent_manager
 from chain_callbacks.resolution import plugins
 from chain_callbacks.runnables import RunnableLambda
 
@@ -171,6 +180,155 @@ def test_a_policy_that_fails_stops_everything(policy_plugin, heard, act, text, r
     assert ([], []) == (ran, heard)
 
 
+LAZY = """
+import asyncio, contextlib, functools
+from chain_callbacks import hookimpl
+
+@hookimpl
+def chain_callbacks_handler_created(name): ...
+
+async def added(resolution):
+    resolution.add("d")
+
+def added_step_by_step(resolution):
+    yield resolution.add("d")
+
+async def added_later(resolution):
+    yield resolution.add("d")
+
+def added_at_once(resolution):
+    resolution.add("d")
+
+def passing(function):
+    @functools.wraps(function)
+    def wrapper(resolution):
+        return function(resolution)
+    return wrapper
+
+class Adding:
+    chain_callbacks_impl = hookimpl(lambda: None).chain_callbacks_impl
+    def __call__(self, resolution):
+        resolution.add("d")
+    @hookimpl
+    async def method(self, resolution):
+        resolution.add("d")
+
+class Waiting(Adding):
+    async def __call__(self, resolution):
+        resolution.add("d")
+
+class Awaitable:
+    def __await__(self):
+        yield
+
+"""
+NO_EFFECT = "which would have no effect; write a plain function"
+NO_FUNCTION = (
+    "'lazy_policy_x' sets chain_callbacks_resolved to an object of type {}; write a function"
+)
+IMPLEMENTS = "'lazy_policy_x' implements chain_callbacks_resolved as a"
+RETURNED = "chain_callbacks_resolved returned an object of type"
+
+
+@pytest.mark.parametrize(
+    ("defined", "reason"),
+    [
+        ("= hookimpl(added)", f"{IMPLEMENTS} coroutine function, {NO_EFFECT}"),
+        ("= Adding().method", f"{IMPLEMENTS} coroutine function, {NO_EFFECT}"),
+        ("= hookimpl(added_step_by_step)", f"{IMPLEMENTS} generator function, {NO_EFFECT}"),
+        ("(resolution):\n    yield", f"{IMPLEMENTS} generator function, {NO_EFFECT}"),
+        ("= hookimpl(added_later)", f"{IMPLEMENTS}n asynchronous generator function, {NO_EFFECT}"),
+        ("= hookimpl(passing(added))", f"{RETURNED} coroutine, {NO_EFFECT}"),
+        ("= passing(hookimpl(lambda resolution: added(resolution)))",
+         f"{RETURNED} coroutine, {NO_EFFECT}"),
+        ("= hookimpl(passing(added_step_by_step))", f"{RETURNED} generator, {NO_EFFECT}"),
+        ("= hookimpl(passing(added_later))", f"{RETURNED} async_generator, {NO_EFFECT}"),
+        ("(resolution): return map(resolution.add, ['d'])", f"{RETURNED} map, {NO_EFFECT}"),
+        ("(resolution): return Awaitable()", f"{RETURNED} Awaitable, {NO_EFFECT}"),
+        ("= Adding()", NO_FUNCTION.format("Adding")),
+        ("= Waiting()", NO_FUNCTION.format("Waiting")),
+        ("= hookimpl(Adding)", NO_FUNCTION.format("type")),
+        ("= hookimpl(functools.partial(added_at_once))", NO_FUNCTION.format("partial")),
+        ("= hookimpl(functools.partial(added))", NO_FUNCTION.format("partial")),
+        ("= 7", NO_FUNCTION.format("int")),
+        ("= added_at_once",
+         "'lazy_policy_x' defines chain_callbacks_resolved without the marker; write @hookimpl"),
+    ],
+)  # fmt: skip
+def test_a_policy_that_would_do_nothing_is_refused(policy_plugin, heard, defined, reason):
+    """What nothing awaits or iterates, or pluggy passes over, stops everything, by its name."""
+    how = "@hookimpl\ndef " if defined.startswith("(") else ""
+    text = f"{LAZY}\n{how}chain_callbacks_resolved{defined}\n"
+    policy_plugin("lazy", text=text.replace("{", "{{").replace("}", "}}"))
+    ran: list[object] = []
+    for _ in range(2):
+        with pytest.raises(PolicyPluginError) as caught:
+            RunnableLambda(ran.append).invoke(1, {"callbacks": ["a"]})
+        assert caught.value.plugin in {"lazy", "acme-lazy:lazy_policy_x"}
+        assert reason in caught.value.reason
+    assert ([], []) == (ran, heard)
+
+
+@pytest.mark.parametrize(
+    "defined",
+    [
+        "= hookimpl(passing(added_at_once))",
+        "= passing(hookimpl(lambda resolution: added_at_once(resolution)))",
+        "= hookimpl(lambda resolution: resolution.add('d'))",
+        "(resolution): return [resolution.add('d')]",
+    ],
+)
+def test_a_policy_may_be_any_function(policy_plugin, heard, defined):
+    """Decorated, or a lambda: what it does before it returns is applied."""
+    how = "@hookimpl\ndef " if defined.startswith("(") else ""
+    text = f"{LAZY}\n{how}chain_callbacks_resolved{defined}\n"
+    policy_plugin("eager", text=text.replace("{", "{{").replace("}", "}}"))
+    STEP.invoke(1)
+    assert ["d"] == who(heard)
+
+
+def test_a_policy_holds_for_managers_made_by_hand(policy_plugin, heard, listening):
+    """What it adds hears their runs, and it is asked with what they were given."""
+    module = policy_plugin("audit", "resolution.add('d')")
+    for handlers in ([listening("H")], []):
+        with CallbackManager(handlers).run("chain", "byhand", {}) as run:
+            STEP.invoke(1)
+            STEP.invoke(1, {"callbacks": [run.get_child(), "none"]})
+    assert ["H", "d", "d"] == who(heard, "byhand")
+    assert ["H", "d", "d", "d", "d"] == who(heard)
+    assert ("Listening",) == sys.modules[module].asked[0]
+
+
+def test_a_policy_holds_for_what_a_bridge_asks(policy_plugin):
+    """`manager_at` with names is under it, in a run or outside."""
+    policy_plugin("strict", "resolution.add('d'); resolution.remove('b')")
+    with CallbackManager([]).run("chain", "byhand", {}):
+        for scope in (None, own_scope(), silent_manager()):
+            manager = manager_at(scope, ["b", "a"])
+            assert manager is not None
+            assert ["a", "d"] == sorted(each.name for each in manager.handlers)
+
+
+def test_a_policy_that_fails_allows_no_manager(policy_plugin, listening):
+    """A manager made by hand is not made without it."""
+    policy_plugin("bad", "raise ValueError('no')")
+    with pytest.raises(PolicyPluginError, match="raised ValueError: no"):
+        CallbackManager([listening("H")])
+
+
+def test_a_policy_may_start_runs(policy_plugin, heard):
+    """They are told to nobody; the policy is asked once, and not about its own runs."""
+    module = policy_plugin(
+        "busy",
+        "from chain_callbacks import CallbackManager; "
+        "from chain_callbacks.runnables import RunnableLambda; "
+        "RunnableLambda(lambda value: value, name='busy').invoke(1, {{'callbacks': ['a']}}); "
+        "CallbackManager(); resolution.add('d')".replace("{{", "{").replace("}}", "}"),
+    )
+    STEP.invoke(1)
+    assert ([("step", "d")], 1) == (heard, len(sys.modules[module].asked))
+
+
 def test_a_policy_that_is_missing_stops_everything(monkeypatch, heard):
     """A plugin that is listed and not installed stops resolution, nested or not."""
     monkeypatch.setenv("CHAIN_CALLBACKS_PLUGINS", "corporate")
@@ -294,6 +452,41 @@ def test_a_hook_that_raises_is_logged(hooks, said, heard, error):
     STEP.invoke(1, {"callbacks": ["metrics", "a"]})
     assert ["a"] == who(heard)
     assert ["The plugin metrics:metrics_x failed in chain_callbacks_handler_created."] * 2 == said()
+
+
+@pytest.mark.parametrize(
+    ("decorated", "kind"),
+    [
+        ("async def", "a coroutine function"),
+        ("@hookimpl\ndef", "a generator function"),
+    ],
+)
+def test_a_hook_that_would_do_nothing_makes_its_handler_unusable(
+    fake_distribution, heard, said, decorated, kind
+):
+    """The handler of its module is broken, by the hook's name; the others hear."""
+    text = HOOKS.format(act="yield" if "generator" in kind else "pass")
+    begin = "@hookimpl\ndef chain_callbacks_handler_created"
+    assert begin in text
+    text = text.replace(begin, f"{decorated} chain_callbacks_handler_created")
+    fake_distribution(
+        "metrics", entry_points={"metrics": "metrics_x:Handler"}, modules={"metrics_x": text}
+    )
+    STEP.invoke(1, {"callbacks": ["metrics", "a"]})
+    assert ["a"] == who(heard)
+    hook = "implements chain_callbacks_handler_created"
+    assert f"'metrics_x:Handler' {hook} as {kind}, {NO_EFFECT}" in said()[0]
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind"), [("asyncio.sleep(0)", "coroutine"), ("iter([1])", "list_iterator")]
+)
+def test_a_hook_that_returns_what_nobody_awaits_is_logged(hooks, said, heard, returned, kind):
+    """The handler works all the same, and Python warns of nothing."""
+    hooks(f"import asyncio; return {returned}")
+    STEP.invoke(1, {"callbacks": ["metrics"]})
+    sentence = f"chain_callbacks_handler_created returned an object of type {kind}, {NO_EFFECT}."
+    assert [f"The plugin metrics:metrics_x failed: {sentence}"] == said()
 
 
 def test_the_register_holds_modules_and_no_handler(hooks):

@@ -1,17 +1,20 @@
 """The command ``list``: what is installed, where it comes from, and whether it is enabled.
 
+Bridges to hosts stand below the handlers; one is enabled if programs that ask for bridges get it.
+
 ``--json`` prints an object; keys may be added, none goes within a major version::
 
     {"handlers": [{
         "name": "slack",          # the handler's name
         "entry": "slack",         # what to write to mean it; "distribution/slack" where need be
-        "kind": "handler",        # or "hooks": a policy plugin, for CHAIN_CALLBACKS_PLUGINS
+        "kind": "handler",        # "hooks": a policy plugin, for CHAIN_CALLBACKS_PLUGINS; "bridge"
         "enabled": true,          # the environment, or the file, names it: every run is heard
         "distribution": "chain-callbacks-slack",       # null where it was registered
         "version": "0.1.0",                            # null where it cannot be told
         "location": "/usr/lib/python3/site-packages",  # null where it cannot be told
         "value": "chain_callbacks_slack:SlackHandler"  # of the entry point, or the file's class
-    }]}
+    }],
+     "bridges": [...]}    # the same keys; "entry" is what to write in CHAIN_CALLBACKS_HOSTS
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
+from ..hosts.selection import entry_for, offered, selection
 from ..resolution.environment import NAMES
 from ..resolution.index import Candidate, index
 from ..resolution.instances import FROM_FILE, REGISTERED, Key, identify, registered_names
@@ -56,10 +60,16 @@ def run(arguments: Namespace) -> int:
     enabled = _enabled(word)
     found = (*_registered(enabled), *_of_file(word, enabled), *_installed(word, enabled))
     listed = sorted(found, key=lambda each: (each.name, each.entry))
+    bridges = list(_bridges())
     if arguments.json:
-        say_data({"handlers": [each._asdict() for each in listed]})
-    elif listed:
-        say(aligned(_HEAD, [_cells(each) for each in listed]))
+        say_data(
+            {
+                "handlers": [each._asdict() for each in listed],
+                "bridges": [each._asdict() for each in bridges],
+            }
+        )
+    elif listed or bridges:
+        say(aligned(_HEAD, [_cells(each) for each in (*listed, *bridges)]))
     else:
         say("No handler is installed.")
     return 0
@@ -69,7 +79,7 @@ def _cells(each: Listed) -> tuple[str, ...]:
     enabled = "yes" if each.enabled else "-"
     return (
         each.entry,
-        f"{enabled} (hooks)" if each.kind == "hooks" else enabled,
+        enabled if each.kind == "handler" else f"{enabled} ({each.kind})",
         each.distribution or "-",
         each.version or "-",
         each.location or "registered",
@@ -110,6 +120,21 @@ def _installed(word: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
             _entry_of(each),
             "handler" if is_handler else "hooks",
             _is_among(enabled, each.distribution, each.name) if is_handler else each.name in hooks,
+            each.distribution,
+            each.version,
+            each.location,
+            each.value,
+        )
+
+
+def _bridges() -> Iterator[Listed]:
+    chosen, _ = selection()
+    for each in offered():
+        yield Listed(
+            each.name,
+            entry_for(each),
+            "bridge",
+            each in chosen,
             each.distribution,
             each.version,
             each.location,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypedDict
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from ..events import KINDS, EventSpec, RunKind, RunType
 from ..handler import BaseCallbackHandler
 from ..policies import unwrapped
 from .handler_class import events_of
-from .options import options
 from .routes import SILENCE, Listener, Routes
 from .run import NO_METADATA, Run
 
@@ -149,11 +148,50 @@ class Limits(TypedDict, total=False):
 NO_LIMITS: Final[Limits] = {}
 
 
+def _listeners(handlers: Iterable[object]) -> Iterator[Listener]:
+    # One object is one listener, however often it is in the list.
+    stated: dict[int, Listener] = {}
+    for each in handlers:
+        handler, policy = unwrapped(each)
+        _refuse_what_hears_nothing(handler)
+        if id(handler) in stated:
+            policy = stated[id(handler)].policy.replaced(policy)
+        stated[id(handler)] = Listener(id(handler), handler, policy=policy)
+    yield from stated.values()
+
+
+def _uncontrolled(listeners: Iterable[Listener]) -> tuple[Routes, Routes]:
+    routes = Routes(listeners)
+    return routes, routes
+
+
+class _Controls:
+    """Puts a manager that is made by hand under the operator's controls.
+
+    *apply* returns the routes of the manager's own runs, and those handed down. The resolver sets
+    it, from which programs import the manager. The listeners are made once it has read the
+    settings, which say how to deliver.
+    """
+
+    __slots__ = ("apply",)
+
+    def __init__(self) -> None:
+        self.apply: Callable[[Iterable[Listener]], tuple[Routes, Routes]] = _uncontrolled
+
+
+controls: Final = _Controls()
+
+
 class CallbackManager:
     """Starts runs, and is what is handed down to nested ones; immutable.
 
     *handlers* are objects, with a ``policy()`` or without; ``resolve()`` makes a manager from names
-    too.
+    too. The operator's controls hold for either: what ``CHAIN_CALLBACKS_REQUIRE`` and policy
+    plugins add is added, and with ``CHAIN_CALLBACKS_DISABLED`` nobody is told.
+
+    Raises:
+        NotAHandlerError: One of *handlers* is no handler.
+        ChainCallbacksError: A setting is wrong, or what the operator requires cannot be used.
 
     Attributes:
         here: The routes of the runs that it starts.
@@ -178,18 +216,8 @@ class CallbackManager:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        # Without names nothing else asks: what the operator has masked is masked here, too.
-        options.load()
-        # One object is one listener, however often it is in the list.
-        stated: dict[int, Listener] = {}
-        for each in handlers:
-            handler, policy = unwrapped(each)
-            _refuse_what_hears_nothing(handler)
-            if id(handler) in stated:
-                policy = stated[id(handler)].policy.replaced(policy)
-            stated[id(handler)] = Listener(id(handler), handler, policy=policy)
-        routes = Routes(stated.values())
-        self._set(routes, routes, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
+        here, down = controls.apply(_listeners(handlers))
+        self._set(here, down, None, tuple(dict.fromkeys(tags)), dict(metadata or {}))
 
     def _set(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Final
 
 from .redaction import DefaultRedactor, Redactor
@@ -26,17 +25,6 @@ class Options:
         self.redactor: Redactor = DefaultRedactor()
         self.exit_timeout = EXIT_TIMEOUT
         self.is_inline = False
-
-    def load(self) -> None:
-        """Have them be what the operator's settings say now.
-
-        For whoever makes a manager by hand. The floor that reads settings is above this one, and
-        sets them whenever it reads: it is asked by name, once.
-
-        Raises:
-            SettingsError: One of them is wrong.
-        """
-        import_module(f"{__package__}.resolution.settings".replace(".dispatch.", ".")).settings()
 
 
 options: Final = Options()

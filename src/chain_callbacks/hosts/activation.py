@@ -1,30 +1,22 @@
-"""Which bridges are installed, and having each set up once its host was imported."""
+"""Setting bridges up once their host was imported, and what became of each."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..errors import ChainCallbacksError
 from ..resolution import plugins
-from ..resolution.index import HOSTS, Candidate, index
+from ..resolution.index import Candidate
 from ..resolution.names import normalised
 from .imports import after_import
+from .selection import VARIABLE, offered, selection
 
 log = logging.getLogger("chain_callbacks")
 
 BridgeStatus = Literal["idle", "waiting", "active", "failed"]
-
-FIRST_PARTY: Final = {
-    "anthropic": "chain-callbacks-anthropic",
-    "langchain_core": "chain-callbacks-langchain",
-    "langgraph": "chain-callbacks-langchain",
-    "openai": "chain-callbacks-openai",
-}
-"""The hosts that this project bridges, and the distributions that do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +42,15 @@ _states: Final[dict[tuple[str, str], tuple[BridgeStatus, str]]] = {}
 
 
 def activate() -> None:
-    """Have every installed bridge set up as soon as its host is imported; at once where it is.
+    """Have bridges set up as soon as their host is imported; at once where it is.
 
-    Calling it again finds what was installed meanwhile, and does nothing else.
+    Ours are, and those of others that ``CHAIN_CALLBACKS_HOSTS`` names. Calling it again finds what
+    was installed meanwhile, and does nothing else.
     """
-    for candidate in candidates():
+    chosen, problems = selection()
+    for problem in problems:
+        log.warning("%s names %r: %s.\n%s", VARIABLE, *problem)
+    for candidate in chosen:
         key = _key(candidate)
         if key not in _states:
             _states[key] = ("waiting", "")
@@ -76,20 +72,15 @@ def _key(candidate: Candidate) -> tuple[str, str]:
     return candidate.name, normalised(candidate.distribution)
 
 
-def candidates() -> Iterator[Candidate]:
-    """Yield the bridges that are used: of the hosts that this project bridges only its own."""
-    for host, offered in index().others.get(HOSTS, {}).items():
-        owner = FIRST_PARTY.get(host)
-        for each in offered:
-            # As with handlers' names: another distribution cannot take a host of ours over.
-            if owner is None or normalised(each.distribution) == owner:
-                yield each
-
-
 def bridges() -> tuple[Bridge, ...]:
-    """Return the bridges that are installed, by host, and what became of each in this process."""
+    """Return the bridges that are installed, by host, and what became of each in this process.
+
+    Without those that claim a host of ours, unless ``CHAIN_CALLBACKS_HOSTS`` names them.
+    """
+    chosen, _ = selection()
     found = []
-    for each in candidates():
-        status, reason = _states.get(_key(each), ("idle", ""))
-        found.append(Bridge(each.name, each.distribution, each.version, status, reason))
+    for each in offered():
+        if each in chosen or each.owner is None or each.is_first_party:
+            status, reason = _states.get(_key(each), ("idle", ""))
+            found.append(Bridge(each.name, each.distribution, each.version, status, reason))
     return tuple(found)

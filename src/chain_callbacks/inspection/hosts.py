@@ -6,44 +6,54 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from ..hosts.activation import FIRST_PARTY, candidates
+from ..hosts.selection import VARIABLE, entry_for, offered, selection
 from ..resolution import plugins
-from ..resolution.index import Candidate
+from ..resolution.index import FIRST_PARTY, HOSTS, Candidate, owner_of
 from .doctor import Finding
 
 
 def findings() -> Iterator[Finding]:
     """Yield what a diagnosis says of hosts: which are there, and what bridges them."""
-    known = {each.name: each for each in candidates()}
-    for host in sorted({*known, *FIRST_PARTY}):
-        candidate = known.get(host)
-        present = _distribution(host) or (host if candidate and _is_there(host) else None)
-        if present is None:
-            if candidate is not None:
-                yield _finding(host, "note", "not installed: there is nothing to bridge", candidate)
-            continue
-        if candidate is None:
+    chosen, problems = selection()
+    for problem in problems:
+        yield Finding(problem.entry, "problem", problem.cause, problem.remedy, source=VARIABLE)
+    by_host: dict[str, list[Candidate]] = {host: [] for host in FIRST_PARTY[HOSTS]}
+    for each in offered():
+        by_host.setdefault(each.name, []).append(each)
+    for host, candidates in sorted(by_host.items()):
+        present = _distribution(host) or (host if candidates and _is_there(host) else None)
+        owner = owner_of(host, HOSTS)
+        if present and owner and not any(each.is_first_party for each in candidates):
             cause = f"{present} is installed, and no bridge to it"
-            yield Finding(host, "note", cause, f"pip install {FIRST_PARTY[host]}")
-            continue
-        unmet = plugins.unmet_requirement(candidate)
-        if unmet is not None:
-            yield _finding(host, "problem", f"{present} is not bridged: {unmet}", candidate)
-            continue
-        cause = f"{present} is bridged where a program asks for it"
-        how = "chain-callbacks run, or import chain_callbacks.auto"
-        yield _finding(host, "ok", cause, candidate, how)
+            yield Finding(host, "note", cause, f"pip install {owner}")
+        for each in candidates:
+            yield _about(each, present, is_chosen=each in chosen)
+
+
+def _about(candidate: Candidate, present: str | None, *, is_chosen: bool) -> Finding:
+    if not is_chosen:
+        if candidate.is_first_party:
+            cause = f"{VARIABLE} takes the bridge of {candidate.distribution} out"
+            return _finding(candidate, "note", cause)
+        cause = f"{candidate.distribution} offers a bridge, set up only if {VARIABLE} names it"
+        if candidate.owner is not None:
+            cause += f"; {candidate.owner} owns the name"
+        remedy = f"to use it, name {entry_for(candidate)} in {VARIABLE}"
+        return _finding(candidate, "note", cause, remedy)
+    if present is None:
+        return _finding(candidate, "note", "not installed: there is nothing to bridge")
+    unmet = plugins.unmet_requirement(candidate)
+    if unmet is not None:
+        return _finding(candidate, "problem", f"{present} is not bridged: {unmet}")
+    how = "chain-callbacks run, or import chain_callbacks.auto"
+    return _finding(candidate, "ok", f"{present} is bridged where a program asks for it", how)
 
 
 def _finding(
-    host: str,
-    status: Literal["ok", "note", "problem"],
-    cause: str,
-    candidate: Candidate,
-    remedy: str = "",
+    candidate: Candidate, status: Literal["ok", "note", "problem"], cause: str, remedy: str = ""
 ) -> Finding:
     return Finding(
-        host,
+        candidate.name,
         status,
         cause,
         remedy,

@@ -8,19 +8,14 @@ from ..dispatch.adapters import Conversion, conversions
 from ..errors import BrokenPluginError
 from . import plugins
 from .index import CONVERSIONS, index
-from .names import normalised
 
 log = logging.getLogger("chain_callbacks")
 
-_OWNERS = {"langchain_core": "chain-callbacks-langchain"}
-"""The packages for which this project publishes the conversion: nobody else can claim one."""
-
 
 def find_conversion(package: str) -> Conversion | None:
-    """Return the conversion for handlers of *package*; None where none is installed."""
+    """Return this project's conversion for handlers of *package*; None where none is installed."""
     for candidate in index().others.get(CONVERSIONS, {}).get(package, ()):
-        owner = _OWNERS.get(package)
-        if owner is not None and normalised(candidate.distribution) != owner:
+        if not candidate.is_first_party:
             continue
         try:
             return plugins.load(candidate, source="")

@@ -87,6 +87,9 @@ class CoreSettings(BaseSettings):
     plugins: Texts = Field(
         (), description="Policy plugins; nothing is resolved where one is missing or fails."
     )
+    hosts: Texts = Field(
+        (), description="Bridges to set up besides our own; `-openai` takes one of ours out."
+    )
     config: AbsolutePath | None = Field(None, description="A TOML file with these settings.")
     secrets_dir: Folder | None = Field(
         None, description="A folder with a file for each secret, named as its variable."

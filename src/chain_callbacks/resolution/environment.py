@@ -23,6 +23,7 @@ CORE: Final = tuple(
         "_DISABLED",
         "_STRICT",
         "_PLUGINS",
+        "_HOSTS",
         "_CONFIG",
         "_SECRETS_DIR",
         "_DELIVERY",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,13 +33,30 @@ CONVERSIONS: Final = "chain_callbacks.conversions"
 
 _OTHER_GROUPS: Final = (HOSTS, CONVERSIONS)
 
-FIRST_PARTY: Final = {
-    "structlog": "chain-callbacks",
-    "console": "chain-callbacks",
-    "slack": "chain-callbacks-slack",
+FIRST_PARTY: Final[Mapping[str, Mapping[str, str]]] = {
+    GROUP: {
+        "console": "chain-callbacks",
+        "otel": "chain-callbacks-otel",
+        "slack": "chain-callbacks-slack",
+        "structlog": "chain-callbacks",
+    },
+    HOSTS: {
+        "anthropic": "chain-callbacks-anthropic",
+        "langchain_core": "chain-callbacks-langchain",
+        "langgraph": "chain-callbacks-langchain",
+        "openai": "chain-callbacks-openai",
+    },
+    CONVERSIONS: {"langchain_core": "chain-callbacks-langchain"},
 }
-"""The names that this project publishes and the distributions they belong to: nobody else can
-claim one, and only these distributions are ever suggested for installation."""
+"""The names that this project publishes in each group, and the distribution that owns each.
+
+Another distribution that claims one is reached as ``distribution/name`` only, and only these
+distributions are ever suggested for installation."""
+
+
+def owner_of(name: str, group: str = GROUP) -> str | None:
+    """Return the distribution of ours that owns *name*; None where anybody may offer it."""
+    return FIRST_PARTY[group].get(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +68,16 @@ class Candidate:
     distribution: str
     entry_point: EntryPoint
     found: Distribution
+
+    @property
+    def owner(self) -> str | None:
+        """The distribution of ours that owns its name; None where anybody may offer it."""
+        return owner_of(self.name, self.entry_point.group)
+
+    @property
+    def is_first_party(self) -> bool:
+        """Whether it is this project's own: its distribution owns the name."""
+        return normalised(self.distribution) == self.owner
 
     @property
     def version(self) -> str | None:
@@ -82,7 +109,7 @@ class Index:
     def find(self, ref: Ref) -> tuple[Candidate, ...]:
         """Return who offers the handler; more than one only where the name alone cannot tell."""
         offered = self.candidates.get(ref.name, ())
-        wanted = ref.distribution or FIRST_PARTY.get(ref.name)
+        wanted = ref.distribution or owner_of(ref.name)
         if wanted is None:
             return offered
         return tuple(each for each in offered if normalised(each.distribution) == wanted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from ..context import suppressed
 from ..delivery.flush import closers
 from ..delivery.lifecycle import spare
 from ..dispatch.handler_class import class_of
@@ -24,7 +25,7 @@ from ..policies import Policy
 from . import environment as env
 from . import plugins
 from .handler_settings import Given, parse_policies
-from .index import FIRST_PARTY, Candidate, forget, index
+from .index import Candidate, forget, index, owner_of
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .provenance import Provenance
@@ -168,7 +169,7 @@ def _candidate(ref: Ref, source: str) -> Candidate:
         suggested: str | None = None
         claiming: tuple[Candidate, ...] = ()
         if ref.distribution is None and ref.name not in installed:
-            suggested = FIRST_PARTY.get(ref.name)
+            suggested = owner_of(ref.name)
             claiming = index().candidates.get(ref.name, ())
         raise UnknownHandlerError(
             name=str(ref),
@@ -269,7 +270,8 @@ def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source:
     given = Given(key.name, _instance_of(key))
     provider = _provider(key, candidate, source)
     stated = parse_policies(given)
-    called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
+    with suppressed():  # A run that the constructor starts would be told to what it makes.
+        called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
     if isinstance(called, Failure):
         broken = BrokenPluginError(
             name=str(key),

@@ -68,15 +68,17 @@ def merge(
 ) -> Merged:
     """Return *items* merged onto *listeners*; what is wrong is collected, not raised.
 
+    Where handlers are disabled nothing joins *listeners*: neither items nor what is required.
     Where a list comes out equal to that of *known*, or a listener equal to one of its, that one is
     used again.
     """
     state = _Merge(listeners)
-    for item in items:
-        state.take(item)
-    state.ask_policy_plugins()
-    state.require()
-    state.make_handlers()
+    if not settings().is_disabled:
+        for item in items:
+            state.take(item)
+        state.ask_policy_plugins()
+        state.require()
+        state.make_handlers()
     inherited = _routes(state.listeners(state.inherited, known.listeners), known)
     # Last: of an entry that is listened to in two ways, the row shows that of the run itself.
     own = _routes(state.listeners(state.own, inherited.listeners), inherited)

@@ -5,14 +5,16 @@ pluggy's manager is the register of what has been loaded, and carries the framew
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ..context import suppressed
 from ..errors import BrokenPluginError, did_you_mean
 from .index import CONVERSIONS, HOSTS
 from .provenance import Provenance
@@ -89,31 +91,60 @@ def load_hooks(candidate: Candidate, *, source: str) -> ModuleType:
     if not isinstance(module, ModuleType):
         raise broken(candidate, source, f"{candidate.value!r} is not a module of hooks")
     _register(candidate, source)
-    problem = _problem_with(module, candidate.value)
+    problem = _missing_from(module, candidate.value)
     if problem is not None:
         _unregister(module)
         raise broken(candidate, source, problem)
     return module
 
 
-def _problem_with(module: ModuleType, value: str) -> str | None:
-    callers = plugin_manager().get_hookcallers(module)
-    if not callers:
-        return f"{value!r} implements no hook"
-    for caller in callers:
+def _missing_from(module: ModuleType, value: str) -> str | None:
+    """Return which hook *module* seems to implement, and does not; None where it implements all."""
+    callers = {caller.name: caller for caller in plugin_manager().get_hookcallers(module) or ()}
+    names = _hook_names()
+    for name, caller in callers.items():
         if not caller.has_spec():
-            hint = did_you_mean(caller.name, _hook_names())
-            return f"{value!r} implements {caller.name}, which is not a hook.{hint}".rstrip(".")
-        for each in caller.get_hookimpls():
-            if each.plugin is module and (each.wrapper or each.hookwrapper):
-                return f"{value!r} wraps {caller.name}; each implementation is called for itself"
-    return None
+            hint = did_you_mean(name, names)
+            return f"{value!r} implements {name}, which is not a hook.{hint}".rstrip(".")
+    for name in names:
+        if name in vars(module) and name not in callers:
+            return f"{value!r} defines {name} without the marker; write @hookimpl above it"
+    return None if callers else f"{value!r} implements no hook"
 
 
 def _hook_names() -> list[str]:
     from . import hookspecs
 
     return [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_")]
+
+
+def _unusable_hook(module: ModuleType, value: str) -> str | None:
+    """Return which hook of *module* would do nothing when it is called; None where none is."""
+    from . import hookspecs
+
+    for name in _hook_names():
+        function = vars(module).get(name)
+        if function is None:
+            continue
+        if not inspect.isroutine(function):
+            # pluggy passes over it.
+            kind = type(function).__name__
+            return f"{value!r} sets {name} to an object of type {kind}; write a function"
+        options = getattr(function, f"{hookspecs.PROJECT}_impl", None)
+        if isinstance(options, dict) and (options["wrapper"] or options["hookwrapper"]):
+            return f"{value!r} wraps {name}; each implementation is called for itself"
+        for is_lazy, kind in _LAZY:
+            if is_lazy(function):
+                return f"{value!r} implements {name} as {kind}, {_NO_EFFECT}"
+    return None
+
+
+_LAZY: Final = (
+    (inspect.iscoroutinefunction, "a coroutine function"),
+    (inspect.isgeneratorfunction, "a generator function"),
+    (inspect.isasyncgenfunction, "an asynchronous generator function"),
+)
+_NO_EFFECT: Final = "which would have no effect; write a plain function"
 
 
 def _imported(candidate: Candidate, source: str) -> Any:
@@ -203,6 +234,9 @@ def _register(candidate: Candidate, source: str) -> None:
     module = sys.modules.get(candidate.entry_point.module)
     if module is None:
         return
+    unusable = _unusable_hook(module, candidate.value)
+    if unusable is not None:
+        raise broken(candidate, source, unusable)
     manager = plugin_manager()
     name = f"{candidate.distribution}:{module.__name__}"
     problem: Exception | None = None
@@ -227,23 +261,34 @@ def _unregister(module: ModuleType) -> None:
             manager.unregister(module)
 
 
-def call(implementation: HookImpl, arguments: Mapping[str, Any]) -> None:
-    """Call one implementation of a hook with those of *arguments* that it asks for."""
-    implementation.function(*(arguments[name] for name in implementation.argnames))
+def call(implementation: HookImpl, arguments: Mapping[str, Any]) -> str | None:
+    """Call one implementation of a hook with those of *arguments* that it asks for.
+
+    Return what is wrong with the value that it returned; None where nothing is.
+    """
+    with suppressed():
+        result = implementation.function(*(arguments[name] for name in implementation.argnames))
+    if not (inspect.isawaitable(result) or isinstance(result, Iterator | AsyncIterator)):
+        return None
+    if inspect.iscoroutine(result) or inspect.isgenerator(result):
+        result.close()  # Or Python warns that nobody awaited it.
+    return f"returned an object of type {type(result).__name__}, {_NO_EFFECT}"
 
 
 def call_hook(hook_name: str, /, **arguments: Any) -> None:
     """Call each implementation of a hook, the last registered first, each in isolation."""
     hook = getattr(plugin_manager().hook, hook_name)
     for implementation in reversed(hook.get_hookimpls()):
+        plugin = implementation.plugin_name
         try:
-            call(implementation, arguments)
+            problem = call(implementation, arguments)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit included: the hook only watches.
-            log.warning(
-                "The plugin %s failed in %s.", implementation.plugin_name, hook_name, exc_info=error
-            )
+            log.warning("The plugin %s failed in %s.", plugin, hook_name, exc_info=error)
+        else:
+            if problem is not None:
+                log.warning("The plugin %s failed: %s %s.", plugin, hook_name, problem)
 
 
 def provenance_of(candidate: Candidate | None) -> Provenance:

@@ -80,13 +80,13 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
         proposal._plugin = implementation.plugin_name
         failure: BaseException | None = None
         try:
-            plugins.call(implementation, {"resolution": proposal})
+            problem = plugins.call(implementation, {"resolution": proposal})
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            failure = error
-        if failure is not None:
-            reason = f"{HOOK} raised {plugins.describe(failure)}"
+            failure, problem = error, f"raised {plugins.describe(error)}"
+        if problem is not None:
+            reason = f"{HOOK} {problem}"
             raise PolicyPluginError(plugin=proposal._plugin, reason=reason) from failure
     yield from proposal._changes
 

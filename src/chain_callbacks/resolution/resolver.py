@@ -8,13 +8,13 @@ the base. ``enter`` is asked for every call and answers from caches where it can
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ..context import SUPPRESSED, Attached, Scope, current, here, surroundings
-from ..dispatch.manager import NOBODY, CallbackManager, Limits, manager_around
-from ..dispatch.routes import Listener, Routes
+from ..dispatch.manager import NOBODY, CallbackManager, Limits, controls, manager_around
+from ..dispatch.routes import SILENCE, Listener, Routes
 from ..dispatch.run import Run
 from ..errors import (
     BrokenPluginError,
@@ -75,8 +75,7 @@ def root_manager() -> CallbackManager:
         is_disabled = settings().is_disabled
         items = () if is_disabled else configured_items()
         # A base of its own for each state of the environment: what is merged onto it dies with it.
-        base = Routes()
-        merged = Merged(base, base) if is_disabled else merge((), items, known=base)
+        merged = merge((), items, known=Routes())
         _raise_or_warn(merged.problems)
         for sentence in misspelt_variables():
             log.warning("%s", sentence)
@@ -168,10 +167,15 @@ def enter(own: Attachments | None, config: Mapping[str, Any] | None) -> Callback
         found = root_manager().down.folds.get(((), key_of(runtime)))
         if found is not None and found.manager is not None:
             known: CallbackManager = found.manager
-            return None if known.is_silent else known
-    elif is_plain and isinstance(runtime, CallbackManager) and runtime.parent is not None:
+            return known
+    elif (
+        is_plain
+        and isinstance(runtime, CallbackManager)
+        and runtime.parent is not None
+        and not runtime.is_silent
+    ):
         # A step of a sequence: the run around says it all.
-        return None if scope is SUPPRESSED or runtime.is_silent else runtime
+        return None if scope is SUPPRESSED else runtime
     return _enter(scope, own, runtime, config)
 
 
@@ -200,20 +204,21 @@ def _enter(
     if config:
         manager = _configured(manager, config)
     # What was attached and taken out again must not come back in nested calls.
-    is_unchanged = manager is base and not call.is_attached
+    is_unchanged = manager is base and not call.hides_scope
     return None if manager.is_silent and is_unchanged else manager
 
 
 class _Call(NamedTuple):
     """What a call is resolved from.
 
-    *base* is what its parent hands down, None where that is the environment.
+    *base* is what its parent hands down, None where that is the environment. *hides_scope* says
+    that the scope would hand something else down to nested calls.
     """
 
     base: CallbackManager | None
     layers: tuple[Attachments, ...]
     runtime: Any
-    is_attached: bool
+    hides_scope: bool
 
     @classmethod
     def of(cls, scope: Any, own: Attachments | None, runtime: Any) -> _Call | None:
@@ -228,28 +233,33 @@ class _Call(NamedTuple):
             scope = scope.around
         if scope is SUPPRESSED:
             return None
-        base = None if scope is None else scope.manager()
+        base = around = None if scope is None else scope.manager()
+        hides_scope = bool(attached)
         # A copy: the caller may go on changing its list.
         given = tuple(runtime) if isinstance(runtime, list | tuple) else (runtime,)
         if given and isinstance(given[0], CallbackManager) and given[0].parent is not None:
             # A run's manager is the base and the parent; scope and environment are not asked.
             base, attached = given[0], []
+            hides_scope = hides_scope or base is not around
             runtime = given[1:] or None
         elif isinstance(runtime, list):
             runtime = given
         layers = (*attached, *bound) if own is None else (*attached, own, *bound)
-        return cls(base, layers, runtime, bool(attached))
+        return cls(base, layers, runtime, hides_scope)
 
     def merge(self, like: Routes, *, is_checked: bool = True) -> Merged:
         """Return everything merged: onto what the parent hands down, or from the environment on.
 
         *is_checked* raises at once for what is no handler and no name.
         """
+        listeners = () if self.base is None else self.base.down.listeners
+        if settings().is_disabled:
+            return merge(listeners, (), known=like)
         runtime = Attachments(self.runtime, RUNTIME, is_checked=is_checked)
         items = [item for layer in (*self.layers, runtime) for item in layer.items]
         if self.base is None:
-            return merge((), (*configured_items(), *items), known=like)
-        return merge(self.base.down.listeners, items, known=like)
+            items = [*configured_items(), *items]
+        return merge(listeners, items, known=like)
 
 
 def _adds(config: Mapping[str, Any]) -> bool:
@@ -282,7 +292,7 @@ def _configured(base: CallbackManager, config: Mapping[str, Any]) -> CallbackMan
 
 
 class _Known(NamedTuple):
-    """A merge that was made, and for a root call the manager that came of it.
+    """A merge that was made, and for a root call that somebody hears the manager that came of it.
 
     *kept* keeps alive the objects by whose identity it is cached.
     """
@@ -302,11 +312,14 @@ def _merged(base: CallbackManager, call: _Call) -> CallbackManager:
         if merged is None:
             merged = call.merge(base.down)
             _raise_or_warn(merged.problems)
-        is_root = base is _root.manager
-        known = _Known(merged, _over(base, merged) if is_root else None, (call.layers, runtime))
+        manager = _over(base, merged)
+        is_heard_root = base is _root.manager and not manager.is_silent
         if len(base.down.folds) >= _MOST_MERGES:
             base.down.folds.clear()
-        base.down.folds[key] = known
+        if base.down is not SILENCE:  # It outlives the environment that this was resolved in.
+            kept = (call.layers, runtime)
+            base.down.folds[key] = _Known(merged, manager if is_heard_root else None, kept)
+        return manager
     if known.manager is not None and base is _root.manager:
         return known.manager
     return _over(base, known.merged)
@@ -322,7 +335,9 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
     """
     handlers = call.runtime
     word = settings()
-    if call.layers or not isinstance(handlers, tuple) or word.require or word.plugins:
+    if call.layers or not isinstance(handlers, tuple):
+        return None
+    if word.is_disabled or word.require or word.plugins:
         return None
     known = {id(each.handler) for each in base.listeners}
     if len({*map(id, handlers)} - known) < len(handlers):
@@ -340,6 +355,26 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
             return None  # A merge says why.
     routes = Routes(listeners)
     return Merged(routes, routes)
+
+
+# A manager made by hand.
+
+
+def _controlled(listeners: Iterable[Listener]) -> tuple[Routes, Routes]:
+    """Return the routes of a manager made by hand: of its own runs, and those handed down."""
+    word = settings()
+    routes = Routes(listeners)
+    if word.is_disabled:
+        return SILENCE, SILENCE
+    # While a handler runs, or is made, nothing is added: that would call or make it once more.
+    if not (word.require or word.plugins) or current.get() is SUPPRESSED:
+        return routes, routes
+    merged = merge(routes.listeners, (), known=routes)
+    _raise_or_warn(merged.problems)
+    return merged.own, merged.inherited
+
+
+controls.apply = _controlled
 
 
 # Scopes.
@@ -411,7 +446,7 @@ class Resolution:
 def recorded(own: Attachments | None, runtime: Any) -> tuple[CallbackManager, Merged]:
     """Return the base of a call that starts here, and the merge that it would make."""
     call = _Call.of(here(), own, runtime)
-    if call is None or (call.base is None and settings().is_disabled):
+    if call is None:
         return NOBODY, Merged()
     base = call.base or NOBODY
     return base, call.merge(base.down, is_checked=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..dispatch.options import EXIT_TIMEOUT
 from . import delivering
 from . import environment as env
-from .index import FIRST_PARTY
+from .index import owner_of
 from .names import DEFAULT_INSTANCE, Entry, Ref, normalised, parse_entry
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Settings:
         is_disabled: Nothing is resolved at all.
         is_strict: What is wrong is an error everywhere, all of it at once.
         plugins: Policy plugins, without which nothing is resolved.
+        hosts: The bridges to set up besides this project's own, or not to, as text.
         handlers: The sections of the file, by handler or ``handler:instance``.
         secrets_dir: A folder with a file for each secret.
         is_inline: No handler is queued.
@@ -45,6 +46,7 @@ class Settings:
     is_disabled: bool = False
     is_strict: bool = False
     plugins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     # No traceback that shows this object shall show them.
     handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     secrets_dir: str | None = None
@@ -91,8 +93,9 @@ def _covers(rule: Ref, ref: Ref, distribution: str | None) -> bool:
 
 def _permits(rule: Ref, ref: Ref, distribution: str | None) -> bool:
     # Who allows `slack` means the one that bears the name by right.
-    if ref.distribution not in (None, rule.distribution or FIRST_PARTY.get(ref.name)) and (
-        rule.distribution is not None or ref.name in FIRST_PARTY
+    owner = owner_of(ref.name)
+    if ref.distribution not in (None, rule.distribution or owner) and (
+        rule.distribution is not None or owner is not None
     ):
         return False
     return _covers(rule, ref, distribution)
@@ -120,6 +123,17 @@ def settings() -> Settings:
         delivering.apply(word)
         _known.settings, _known.fingerprint = word, fingerprint
     return _known.settings
+
+
+def stated_hosts() -> tuple[str, ...]:
+    """Return what CHAIN_CALLBACKS_HOSTS, or the file, says now; no setting comes into force.
+
+    Hosts are bridged before the program begins, when a redactor, say, cannot be imported yet.
+
+    Raises:
+        SettingsError: A variable, or the file, is wrong.
+    """
+    return _read().hosts
 
 
 def forget() -> None:
@@ -160,6 +174,7 @@ def _from(
         is_disabled=settings.disabled,
         is_strict=settings.strict,
         plugins=settings.plugins,
+        hosts=settings.hosts,
         handlers=sections,
         secrets_dir=None if settings.secrets_dir is None else str(settings.secrets_dir),
         is_inline=settings.delivery == "inline",

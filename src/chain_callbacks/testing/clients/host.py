@@ -49,11 +49,10 @@ class HostSuite(VendorSuite):
         printed = []
         for command in ((), _RUN):
             with ScriptedServer(*application.replies) as server:
-                outside = {k: v for k, v in os.environ.items() if "CHAIN_CALLBACKS" not in k}
                 named = {"CHAIN_CALLBACKS": "structlog"} if command else {}
                 done = subprocess.run(  # noqa: S603  The test's own program.
                     [sys.executable, *command, application.path],
-                    env={**outside, **application.variables(server.url), **named},
+                    env={**self._outside(), **application.variables(server.url), **named},
                     check=False,
                     capture_output=True,
                     timeout=60,
@@ -74,15 +73,26 @@ class HostSuite(VendorSuite):
         kind = type(self.make_model(""))
         done = subprocess.run(
             [sys.executable, "-m", "chain_callbacks", "doctor", "--json"],
-            env={k: v for k, v in os.environ.items() if "CHAIN_CALLBACKS" not in k},
+            env=self._outside(),
             check=True,
             capture_output=True,
         )
-        findings = {each["subject"]: each for each in json.loads(done.stdout)["findings"]}
-        found = findings[kind.vendor.package]
-        ours = kind.__module__.partition(".")[0].replace("_", "-")
-        assert ("ok", ours) == (found["status"], found["distribution"])
+        (found,) = [
+            each
+            for each in json.loads(done.stdout)["findings"]
+            if (each["subject"], each["distribution"]) == (kind.vendor.package, self._plugin())
+        ]
+        assert "ok" == found["status"]
         assert "chain-callbacks run" in found["remedy"]
+
+    def _plugin(self) -> str:
+        return type(self.make_model("")).__module__.partition(".")[0].replace("_", "-")
+
+    def _outside(self) -> dict[str, str]:
+        """Return the environment without settings, but for the bridge: it may be a stranger's."""
+        outside = {k: v for k, v in os.environ.items() if "CHAIN_CALLBACKS" not in k}
+        host = f"{self._plugin()}/{type(self.make_model('')).vendor.package}"
+        return {**outside, "CHAIN_CALLBACKS_HOSTS": host}
 
     @each_way
     @in_loop
@@ -436,3 +446,27 @@ class HostSuite(VendorSuite):
             f"chain {'aask' if is_async else 'ask'}",
             f"  chat_model {self.run_name}",
         ] == recorder.tree().splitlines()
+
+    @each_way
+    @in_loop
+    async def test_call_below_a_removal_is_told_to_nobody(
+        self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
+    ) -> None:
+        """`none` for a step silences the client that it asks, and no call beside it."""
+        server.will(Reply(self.answer(ANSWER)), Reply(self.answer(ANSWER)))
+        async with self.client(server, is_async=is_async) as client:
+
+            def ask(_: str) -> Any:
+                return self.text_of(self.ask(self.resource(client)))
+
+            async def aask(_: str) -> Any:
+                return self.text_of(await self.ask(self.resource(client)))
+
+            step: Any = RunnableLambda(aask if is_async else ask)
+            with attached(recorder):
+                silent = {"callbacks": ["none"]}
+                await got((step.ainvoke if is_async else step.invoke)("", silent))
+                assert () == recorder.records
+                await got(self.ask(self.resource(client)))
+
+        assert f"chat_model {self.run_name}" == recorder.tree()

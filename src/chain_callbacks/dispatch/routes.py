@@ -83,6 +83,8 @@ class Sink:
     """One handler's method for one event.
 
     *tell* tells it of an event of a run; *is_async* says that what that returns is to be awaited.
+    *shares* says that the event is put into another form for it, which the run keeps for the other
+    sinks of the route.
     """
 
     __slots__ = (
@@ -92,18 +94,26 @@ class Sink:
         "handler_name",
         "is_async",
         "on_error",
+        "shares",
         "shows_text",
         "tell",
     )
 
     def __init__(
-        self, listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool
+        self,
+        listener: Listener,
+        spec: EventSpec[...],
+        tell: Tell,
+        *,
+        is_async: bool,
+        shares: bool,
     ) -> None:
         self.handler_id = id(listener.handler)
         self.handler_name = listener.counters.name
         self.counters = listener.counters
         self.event = spec.name
         self.on_error = listener.manner.on_error
+        self.shares = shares
         self.shows_text = listener.manner.content == "full"
         self.tell = tell
         self.is_async = is_async
@@ -115,18 +125,21 @@ _FACTS_SIZE: Final = 1_024
 """Bytes that an event keeps in memory without its content, roughly."""
 
 
-def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool) -> Sink:
+def _sink(
+    listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool, shares: bool
+) -> Sink:
     """Return the sink of a method of the listener's handler, in the listener's manner."""
     if is_async:
         load()
     manner = listener.manner
-    sink = Sink(listener, spec, tell, is_async=is_async)
+    sink = Sink(listener, spec, tell, is_async=is_async, shares=shares)
     if manner.delivery == "queued" and listener.channel is not None:
         tell = _queueing(listener.channel, spec, sink, manner)
-        sink = Sink(listener, spec, tell, is_async=False)
+        sink = Sink(listener, spec, tell, is_async=False, shares=True)
         sink.counters = _UNCOUNTED
     elif manner.content != "full":
         sink.tell = _showing(spec, tell, manner.content)
+        sink.shares = True
     channel = listener.channel
     if channel and manner.delivery == "inline" and overrides(listener.handler, "deliver"):
         sink.tell = _delivering(channel, sink)
@@ -191,6 +204,27 @@ def _unless_detached(sink: Sink) -> Tell:
     return tell_or_not
 
 
+def _letting_go(sink: Sink) -> Tell:
+    """Return how the last sink of a route is told: after it, nobody shares what the run keeps."""
+    tell = sink.tell
+
+    async def atell_and_let_go(
+        run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        try:
+            await tell(run, arguments, keywords)
+        finally:
+            run.let_go()
+
+    def tell_and_let_go(run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        try:
+            return tell(run, arguments, keywords)
+        finally:
+            run.let_go()
+
+    return atell_and_let_go if sink.is_async else tell_and_let_go
+
+
 class Route(tuple[Sink, ...]):  # noqa: SLOT001  A tuple can have no slots.
     """The sinks of an event, in the order of the list; *has_async* says if one is to be awaited."""
 
@@ -198,7 +232,14 @@ class Route(tuple[Sink, ...]):  # noqa: SLOT001  A tuple can have no slots.
 
     def __new__(cls, sinks: Iterable[Sink]) -> Self:
         route = super().__new__(cls, sinks)
-        route.has_async = any(sink.is_async for sink in route)
+        route.has_async = shares = False
+        for sink in route:
+            if sink.is_async:
+                route.has_async = True
+            if sink.shares:
+                shares = True
+        if shares:
+            route[-1].tell = _letting_go(route[-1])
         return route
 
 
@@ -217,10 +258,12 @@ class Routes(dict[EventSpec[...], Route]):
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__()
         self.listeners = tuple(listeners)
-        self.is_filtered = any(each.hearing is not EVERYTHING for each in self.listeners)
+        self.is_filtered = False
         self.folds: dict[Any, Any] = {}
         self.selections: dict[tuple[bool, ...], Routes] = {}
         for listener in self.listeners:
+            if listener.hearing is not EVERYTHING:
+                self.is_filtered = True
             check(listener.handler)
 
     def __missing__(self, spec: EventSpec[...]) -> Route:
@@ -231,8 +274,8 @@ class Routes(dict[EventSpec[...], Route]):
         for listener in self.listeners:
             if listener.hearing.only.errors and not spec.is_failure:
                 continue
-            for tell, is_async in tells_of(listener.handler, spec):
-                yield _sink(listener, spec, tell, is_async=is_async)
+            for tell, is_async, shares in tells_of(listener.handler, spec):
+                yield _sink(listener, spec, tell, is_async=is_async, shares=shares)
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

@@ -110,10 +110,10 @@ def is_ignored(handler: object, spec: EventSpec[...]) -> bool:
     return any(getattr(handler, flag, False) is True for flag in spec.ignored_by)
 
 
-def tells_of(handler: object, spec: EventSpec[...]) -> Iterable[tuple[Tell, bool]]:
+def tells_of(handler: object, spec: EventSpec[...]) -> Iterable[tuple[Tell, bool, bool]]:
     """Return how *handler* is told of an event, by its method for it and by ``on_event``.
 
-    Each with whether that is to be awaited.
+    Each with whether that is to be awaited, and whether the event is converted for it.
 
     Raises:
         HandlerSignatureError: The method cannot take what the event brings.
@@ -129,8 +129,10 @@ def tells_of(handler: object, spec: EventSpec[...]) -> Iterable[tuple[Tell, bool
         if not recipe.is_unusual:
             if recipe.make is None:
                 return ()
-            return ((recipe.make(getattr(handler, spec.name)), recipe.is_async),)
-    return filter(None, (build(handler, spec), build_record_sink(handler, spec)))
+            return ((recipe.make(getattr(handler, spec.name)), recipe.is_async, False),)
+    is_converted = package_of(handler) is not None
+    built = filter(None, (build(handler, spec), build_record_sink(handler, spec)))
+    return [(tell, is_async, is_converted) for tell, is_async in built]
 
 
 class _Recipe(NamedTuple):

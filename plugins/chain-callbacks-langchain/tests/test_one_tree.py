@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.callbacks import dispatch_custom_event
@@ -17,11 +19,19 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 
-from chain_callbacks import BaseCallbackHandler, attached, current_manager, register, traced
+from chain_callbacks import (
+    BaseCallbackHandler,
+    attached,
+    current_manager,
+    flush,
+    register,
+    traced,
+)
 from chain_callbacks.handlers import add_run_ids
 from chain_callbacks.runnables import RunnableLambda as NativeLambda
 from chain_callbacks.runnables import RunnableSequence
 from chain_callbacks.testing import RecordingHandler
+from chain_callbacks_langchain.tree import tree
 
 
 @traced
@@ -325,6 +335,56 @@ def test_model_that_is_cancelled_has_an_end(heard: RecordingHandler) -> None:
         "  chat_model Waiting [seq:step:2] cancelled"
     ) == heard.tree()
     assert [] == heard.problems()
+
+
+def test_model_alone_that_is_cancelled_has_an_end(heard: RecordingHandler) -> None:
+    """LangChain issues none, and no run is around it: it ends when LangChain lets go of its id."""
+    started = asyncio.Event()
+
+    class Waiting(FakeListChatModel):
+        async def _agenerate(self, *_: Any, **__: Any) -> Any:
+            started.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.create_task(Waiting(responses=["never"]).ainvoke("?"))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    gc.collect()
+    assert flush().is_complete
+
+    assert "chat_model Waiting cancelled" == heard.tree()
+    assert [] == heard.problems()
+
+
+def test_run_that_starts_late_is_in_the_one_that_has_ended(heard: RecordingHandler) -> None:
+    """Whoever holds its config can start one; when nobody does, its place is forgotten."""
+    configs: list[RunnableConfig] = []
+
+    def keep(number: int, config: RunnableConfig) -> int:
+        configs.append(config)
+        return number
+
+    RunnableLambda(keep).with_config(run_name="root").invoke(1)
+    gc.collect()
+    theirs.invoke(1, configs.pop())
+    gc.collect()
+
+    assert "chain root\n  chain theirs\n    chain ours" == heard.tree()
+    assert not tree._ended
+
+
+@pytest.mark.parametrize("run_id", ["not-a-uuid", uuid4()])
+def test_id_that_a_program_gives_is_kept(run_id: Any, heard: RecordingHandler) -> None:
+    """Whatever it is: LangChain does not look at it either."""
+    theirs.invoke(1, {"run_id": run_id})
+
+    assert run_id == heard.runs[0].id
+    assert "chain theirs\n  chain ours" == heard.tree()
 
 
 def test_stream_of_a_model_that_is_left_is_closed(heard: RecordingHandler) -> None:

@@ -105,11 +105,21 @@ class Call:
         )
 
     def _output(self) -> LLMResult | None:
-        return self._result() if self.run.hears(self.run.kind.end) else None
+        output = self._result() if self.run.hears(self.run.kind.end) else None
+        self._let_go()
+        return output
 
     def _partial(self) -> Mapping[str, Any]:
         is_known = self._given or self._body is not None
-        return {"response": self._result()} if is_known else NO_KEYWORDS
+        partial = {"response": self._result()} if is_known else NO_KEYWORDS
+        self._let_go()
+        return partial
+
+    def _let_go(self) -> None:
+        # The call may live on: a connection that is kept open holds the context it was made in.
+        self._keeps = self._hears_tokens = False
+        self._given, self._body = [], None
+        self._reading = Reading(self._endpoint)
 
     # Its events; each has its asynchronous twin.
 

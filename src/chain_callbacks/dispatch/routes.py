@@ -182,6 +182,36 @@ def _unless_detached(sink: Sink) -> Tell:
     return tell_or_not
 
 
+def _shares(listener: Listener) -> bool:
+    """Tell whether an event is put into another form for it, which the run keeps for others."""
+    manner = listener.manner
+    is_plain = manner.content == "full" and manner.delivery == "inline"
+    return not is_plain or listener.kind.package is not None
+
+
+def _releasing(sink: Sink) -> Tell:
+    """Return how the last sink of a route is called: after it, nobody shares what the run keeps."""
+    tell = sink.tell
+
+    async def atell_and_release(
+        run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        try:
+            await tell(run, arguments, keywords)
+        finally:
+            run.release()
+
+    def tell_and_release(
+        run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
+        try:
+            return tell(run, arguments, keywords)
+        finally:
+            run.release()
+
+    return atell_and_release if sink.is_async else tell_and_release
+
+
 class Routes(dict[EventSpec[...], Route]):
     """The routes of a list of listeners, each built when its event first occurs.
 
@@ -199,10 +229,8 @@ class Routes(dict[EventSpec[...], Route]):
         self.selections: dict[tuple[bool, ...], Routes] = {}
 
     def __missing__(self, spec: EventSpec[...]) -> Route:
-        route = self[spec] = Route(self._sinks(spec))
-        return route
-
-    def _sinks(self, spec: EventSpec[...]) -> Iterable[Sink]:
+        sinks: list[Sink] = []
+        is_shared = False
         for listener in self.listeners:
             if listener.hearing.only.errors and not spec.is_failure:
                 continue
@@ -210,7 +238,12 @@ class Routes(dict[EventSpec[...], Route]):
             if kind.flags and kind.ignores(handler, spec):
                 continue
             for make, is_async in ways_of(kind, spec):
-                yield _sink(listener, spec, make(handler), is_async=is_async)
+                sinks.append(_sink(listener, spec, make(handler), is_async=is_async))
+                is_shared = is_shared or _shares(listener)
+        if is_shared:
+            sinks[-1].tell = _releasing(sinks[-1])
+        route = self[spec] = Route(sinks)
+        return route
 
     def select(
         self, run_type: str, tags: tuple[str, ...], told: frozenset[Hashable]

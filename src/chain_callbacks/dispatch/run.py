@@ -342,6 +342,15 @@ class Run:
         self.payload = ()  # Who is told of it has it by now: a run may go on for long.
         return self.start_route
 
+    def release(self) -> None:
+        """Drop what was made of an event for its handlers, once the last of them has it.
+
+        A run outlives its payloads: contexts hold it, and hosts that may start another one in it.
+        """
+        self.views = None
+        if self.converted is not None:  # A layout that all runs share has no room for it.
+            del self.converted
+
     def serialized(self) -> dict[str, Any]:
         """Return what the start event says of the step: its name, and the path of its class."""
         return {"name": self.name, "id": [*(self._id_path or (self.name,))]}
@@ -551,6 +560,7 @@ class PastRun(Run):
     def begin(self) -> Route:
         """Return who is to be told of its start."""
         self.started_at = self._times[0]
+        self.payload = ()
         return self.start_route
 
 

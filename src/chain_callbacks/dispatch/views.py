@@ -101,6 +101,9 @@ class Recorded(RunFacts, Protocol):
     views: Views | None
     labels: Mapping[str, Labels]
 
+    def release(self) -> None:
+        """Drop what was made of an event for its handlers, once the last of them has it."""
+
 
 def view_of(
     run: Recorded,

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from ..context import Scope, current, surroundings
+from ..delivery.loop_thread import sweeper
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.run import PastRun, Run, interruptions
@@ -172,6 +173,14 @@ def add_model_finder(finder: Callable[[], Scope]) -> None:
     """
     if finder not in surroundings.model_finders:
         surroundings.model_finders = (*surroundings.model_finders, finder)
+
+
+def defer(function: Callable[[], Any]) -> None:
+    """Have *function* called soon, on a thread of its own; ``flush()`` waits for it.
+
+    It is for finalisers, which the collector may call while any lock is held.
+    """
+    sweeper.take(function)
 
 
 def treat_as_interruption(kind: type[BaseException]) -> None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
 from typing import Any, Final
 
 from chain_callbacks import BaseCallbackHandler as OurHandler
 from chain_callbacks import CallbackManager, Local
 from chain_callbacks.policies import WithPolicy
 
+from .replacing import is_replaced, replace_everywhere
+
 _OURS: Final = (str, CallbackManager, Local, WithPolicy, OurHandler)
-_WRAPPED: Final = "__chain_callbacks_langchain__"
 
 
 def admitted(callbacks: Any) -> Any:
@@ -47,7 +47,7 @@ def admit_in_configs(module: str) -> None:
     Every call of a runnable begins there. Modules that imported it already get the new one too.
     """
     original = sys.modules[module].__dict__["ensure_config"]
-    if hasattr(original, _WRAPPED):
+    if is_replaced(original):
         return
 
     @functools.wraps(original)
@@ -65,7 +65,7 @@ def admit_in_configs(module: str) -> None:
         return original(config)
 
     takes_many = "configs" in inspect.signature(original).parameters
-    _replace(original, ensure_config if takes_many else ensure_one_config)
+    replace_everywhere(original, ensure_config if takes_many else ensure_one_config)
 
 
 def _admit(config: Any) -> Any:
@@ -74,13 +74,3 @@ def _admit(config: Any) -> Any:
     callbacks = config.get("callbacks")
     admissible = admitted(callbacks)
     return config if admissible is callbacks else {**config, "callbacks": admissible}
-
-
-def _replace(original: Callable[..., Any], wrapper: Callable[..., Any]) -> None:
-    setattr(wrapper, _WRAPPED, True)
-    for module in tuple(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        if isinstance(names, dict):
-            for name, value in tuple(names.items()):
-                if value is original:
-                    names[name] = wrapper

@@ -1,54 +1,234 @@
-"""What LangChain is doing while it calls us: whom else it tells, if it waits, for which model.
+"""How LangChain's events reach the bridge: apart from the handlers that it shares a list with.
 
-A LangChain handler is told of an event, and not of the list that it stands in; and one object is
-called by synchronous and by asynchronous managers alike. Both are read from the calling frame.
-Where LangChain's dispatch is not found there, the answer is the modest one: nobody else, no. Which
-of its models calls a client is in no context at all: it stands in the frames of that model.
+In LangChain's dispatch the handlers of one list depend on each other. One that raises keeps those
+after it from the event; one that is `run_inline` keeps all that are not from the start of an
+asynchronous text model. So the bridge only stands in the lists, by which LangChain hands it down.
+Before LangChain dispatches an event, the bridge's handlers are taken out and called from here, and
+the others are called as they would be without it.
+
+Which model calls a client is in no context at all: that is read from the frames of the model.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import sys
-from collections.abc import Sequence
-from types import CodeType, FrameType
-from typing import Any, Final
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from langchain_core.callbacks import (
+    AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
     BaseRunManager,
     CallbackManagerForLLMRun,
 )
 from langchain_core.callbacks import manager as langchain_manager
 
-_FARTHEST: Final = 8
+from .replacing import is_replaced, replace_everywhere
+
 _OF_MODELS: Final = (CallbackManagerForLLMRun, AsyncCallbackManagerForLLMRun)
 
-
-def _code_of(name: str) -> CodeType | None:
-    return getattr(getattr(langchain_manager, name, None), "__code__", None)
-
-
-_TELLING: Final = frozenset(filter(None, map(_code_of, ("handle_event", "ahandle_event"))))
-_WAITING: Final = _code_of("_ahandle_event_for_handler")
+_new_id: Final[Callable[[], UUID]] = getattr(langchain_manager, "uuid7", uuid.uuid4)
+"""Makes the id of a run as LangChain's own managers make it, in this version of LangChain."""
 
 
-def is_waited_for() -> bool:
-    """Tell whether whoever asks our caller for something is LangChain's asynchronous dispatch."""
-    return sys._getframe(2).f_code is _WAITING
+class Listed(BaseCallbackHandler):
+    """A handler that stands in LangChain's lists, and that LangChain's dispatch never calls."""
+
+    entries: tuple[Any, ...] = ()
+    """What joins the runs that it is listed for: names and handlers, as in our own `callbacks`."""
 
 
-def told_beside() -> Sequence[Any]:
-    """Return the handlers that LangChain tells of the event that is being told, in its order."""
-    frame: FrameType | None = sys._getframe(2)
-    for _ in range(_FARTHEST):
-        if frame is None:
-            break
-        if frame.f_code in _TELLING:
-            handlers: Sequence[Any] = frame.f_locals.get("handlers", ())
-            return handlers
-        frame = frame.f_back
-    return ()
+class Event(NamedTuple):
+    """One event, as LangChain dispatches it.
+
+    Attributes:
+        name: ``on_chain_start``, say.
+        arguments, keywords: What each handler is called with.
+        listed: The bridge's handlers in the list.
+        others: The rest of the list.
+    """
+
+    name: str
+    arguments: Sequence[Any]
+    keywords: Mapping[str, Any]
+    listed: Sequence[Listed]
+    others: Sequence[Any]
+
+
+class Receiver(NamedTuple):
+    """What the bridge does at an event: from synchronous and from asynchronous code.
+
+    *fail* and *afail* belong to a start: they end the run that another handler refused.
+    """
+
+    receive: Callable[[Event], None]
+    areceive: Callable[[Event], Awaitable[None]]
+    fail: Callable[[Event, BaseException], None] | None = None
+    afail: Callable[[Event, BaseException], Awaitable[None]] | None = None
+
+
+receivers: Final[dict[str, Receiver]] = {}
+"""What the bridge does, by the name of the event. It does not listen to events without one."""
+
+
+_NOBODY: Final[tuple[list[Listed], list[Any]]] = ([], [])
+
+
+def _split(handlers: Sequence[Any]) -> tuple[list[Listed], list[Any]]:
+    """Return the bridge's handlers, and the others."""
+    listed = [each for each in handlers if isinstance(each, Listed)]
+    return listed, [each for each in handlers if not isinstance(each, Listed)]
+
+
+def _dispatch(event: Event, dispatch_to_others: Callable[[], object]) -> None:
+    receiver = receivers.get(event.name)
+    if receiver is None:
+        dispatch_to_others()
+    elif receiver.fail is None:
+        try:
+            receiver.receive(event)
+        finally:
+            dispatch_to_others()
+    else:
+        # A run that one of our handlers refuses has not begun: the others get no start of it.
+        receiver.receive(event)
+        try:
+            dispatch_to_others()
+        except BaseException as error:
+            receiver.fail(event, error)  # LangChain issues no end of a run that did not begin.
+            raise
+
+
+async def _adispatch(event: Event, dispatch_to_others: Callable[[], Awaitable[Any]]) -> Any:
+    receiver = receivers.get(event.name)
+    if receiver is None:
+        return await dispatch_to_others()
+    if receiver.afail is None:
+        try:
+            await receiver.areceive(event)
+        finally:
+            await dispatch_to_others()
+        return None
+    await receiver.areceive(event)
+    try:
+        return await dispatch_to_others()
+    except BaseException as error:
+        await receiver.afail(event, error)
+        raise
+
+
+def _handling(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def handle_event(
+        handlers: list[Any],
+        event_name: str,
+        ignore_condition_name: str | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        # Where nobody listens, one call more for each run is all that the bridge may cost.
+        listed, others = _split(handlers) if handlers else _NOBODY
+        if not listed:
+            original(handlers, event_name, ignore_condition_name, *args, **kwargs)
+            return
+        _dispatch(
+            Event(event_name, args, kwargs, listed, others),
+            lambda: original(others, event_name, ignore_condition_name, *args, **kwargs),
+        )
+
+    return handle_event
+
+
+def _ahandling(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(original)
+    async def ahandle_event(
+        handlers: list[Any],
+        event_name: str,
+        ignore_condition_name: str | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        listed, others = _split(handlers) if handlers else _NOBODY
+        if not listed:
+            await original(handlers, event_name, ignore_condition_name, *args, **kwargs)
+            return
+        await _adispatch(
+            Event(event_name, args, kwargs, listed, others),
+            lambda: original(others, event_name, ignore_condition_name, *args, **kwargs),
+        )
+
+    return ahandle_event
+
+
+def _starting(original: Callable[..., Awaitable[list[Any]]]) -> Callable[..., Awaitable[list[Any]]]:
+    """Return the method of an asynchronous manager that starts models.
+
+    The original sorts its handlers by `run_inline`, so that no dispatch is given the whole list.
+    """
+
+    async def start(
+        manager: Any, serialized: Any, batch: Sequence[Any], run_id: UUID | None, keywords: Any
+    ) -> list[Any]:
+        listed, others = _split(manager.handlers)
+        if not listed:
+            return await original(manager, serialized, batch, run_id, **keywords)
+        without = copy.copy(manager)
+        without.handlers = others
+        started: list[Any] = []
+        for item in batch:
+            item_id = run_id or _new_id()
+            run_id = None  # One that is given is the id of the first run alone.
+            told = {
+                "run_id": item_id,
+                "parent_run_id": manager.parent_run_id,
+                "tags": manager.tags,
+                "metadata": manager.metadata,
+                **keywords,
+            }
+            event = Event(original.__name__, (serialized, [item]), told, listed, others)
+            start_others = functools.partial(
+                original, without, serialized, [item], item_id, **keywords
+            )
+            started += await _adispatch(event, start_others)
+        for each in started:
+            each.handlers = manager.handlers
+        return started
+
+    return start
+
+
+def call_the_bridge_apart() -> None:
+    """Have LangChain's dispatch call the bridge's handlers from here."""
+    if is_replaced(langchain_manager.handle_event):
+        return
+    handle, ahandle = langchain_manager.handle_event, langchain_manager.ahandle_event
+    replace_everywhere(handle, _handling(handle))
+    replace_everywhere(ahandle, _ahandling(ahandle))
+    start_texts = _starting(AsyncCallbackManager.on_llm_start)
+    start_chats = _starting(AsyncCallbackManager.on_chat_model_start)
+
+    # Each with the signature of the original, whose arguments have names of their own.
+
+    @functools.wraps(AsyncCallbackManager.on_llm_start)
+    async def on_llm_start(
+        self: Any, serialized: Any, prompts: Any, run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        return await start_texts(self, serialized, prompts, run_id, kwargs)
+
+    @functools.wraps(AsyncCallbackManager.on_chat_model_start)
+    async def on_chat_model_start(
+        self: Any, serialized: Any, messages: Any, run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        return await start_chats(self, serialized, messages, run_id, kwargs)
+
+    AsyncCallbackManager.on_llm_start = on_llm_start  # type: ignore[method-assign]
+    AsyncCallbackManager.on_chat_model_start = on_chat_model_start  # type: ignore[method-assign]
 
 
 def model_run_id() -> UUID | None:

@@ -1,18 +1,16 @@
-"""The handlers that LangChain knows: the bridge, which it finds by itself, and those named in code.
+"""The handlers in LangChain's lists, and what becomes of the events that they are listed for.
 
-Either passes on to our runs what LangChain tells it. Where several stand in one list, the first
-passes the events on, and the names of all are folded in together.
+LangChain finds the bridge by itself, and those that stand for names are written in code. An event
+is passed on to our runs once, however many of them are in the list, with the entries of all.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from chain_callbacks import CallbackManager, ChainCallbacksError
@@ -28,35 +26,27 @@ from chain_callbacks.hosts import (
     silent_manager,
 )
 
-from .dispatching import is_waited_for, told_beside
-from .tree import Place, tree
+from .dispatching import Event, Listed, Receiver, call_the_bridge_apart, receivers
+from .tree import Place, own_id, tree
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
 
 log = logging.getLogger("chain_callbacks")
 
 
-class Told(BaseCallbackHandler):
-    """A handler of LangChain's that passes events on; it holds the names that join there."""
-
-    raise_error = True
-    """What leaves our runs was raised on purpose, by a guard or for a name that nobody knows."""
-    run_inline = True
-    """Without it LangChain moves each event to another thread, under asynchronous code."""
-
-    entries: tuple[Any, ...] = ()
-
-
-class Bridge(Told):
+class Bridge(Listed):
     """The one bridge of a process; LangChain finds it by a hook, in every run."""
 
 
-class Named(Told):
+class Named(Listed):
     """Stands for names of handlers wherever LangChain takes a handler; made by ``named()``."""
 
     def __init__(self, *entries: Any) -> None:
         self.entries = entries
 
     def __deepcopy__(self, _memo: object) -> Named:
-        return self  # What it stands for is one: a copy of a config means the same handlers.
+        return self  # A copy of a config means the same handlers.
 
     def __repr__(self) -> str:
         return f"named({', '.join(map(repr, self.entries))})"
@@ -109,28 +99,24 @@ _NOTHING: Final[frozenset[object]] = frozenset()
 _SAME_START: Final[Mapping[str, RunType]] = {"prompt": "prompt", "parser": "parser"}
 
 
-def _opened(
-    teller: Told, event: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> tuple[Run, tuple[Any, ...], Mapping[str, Any]] | None:
-    """Return a run that is to be started, and the payload of its start; None where it is silent."""
+Opened = tuple[Run, tuple[Any, ...], Mapping[str, Any]]
+"""A run of ours, and the payload and the keywords of an event of it."""
+
+
+def _opened(event: Event) -> Opened | None:
+    """Return a run that is to be started; None where nobody listens to it."""
+    keywords = event.keywords
     run_id: UUID = keywords["run_id"]
     outside = own_scope()
     if outside is SUPPRESSED or tree.open(run_id) is not None:
         return None
     scope, around = tree.where(keywords.get("parent_run_id"))
     applied: frozenset[object] = _NOTHING if around is None else around.applied
-    told_already: frozenset[int] = frozenset()
-    joining = [teller] if teller.entries and teller not in applied else []
-    beside = told_beside()
-    if len(beside) > 1:
-        ours = [each for each in beside if isinstance(each, Told)]
-        joining = [each for each in ours if each.entries and each not in applied]
-        if len(ours) < len(beside):
-            told_already = frozenset(id(each) for each in beside if not isinstance(each, Told))
+    joining = [each for each in event.listed if each.entries and each not in applied]
     entries = [entry for each in joining for entry in each.entries] if joining else None
     manager = manager_at(scope, entries)
-    start = _STARTS[event]
-    serialized, *payload = arguments
+    start = _STARTS[event.name]
+    serialized, *payload = event.arguments
     run_type = _SAME_START.get(keywords.get("run_type") or "", start.run_type)
     run: Run | None = None
     if manager is not None and not manager.is_silent:
@@ -138,11 +124,11 @@ def _opened(
             manager,
             run_type,
             _name_of(serialized, keywords, run_type),
-            run_id=run_id,
+            run_id=own_id(run_id),
             tags=keywords.get("tags"),
             metadata=keywords.get("metadata"),
             id_path=tuple((serialized or {}).get("id") or ()),
-            told_already=told_already,
+            told_already=frozenset(map(id, event.others)),
         )
     tree.add(
         Place(
@@ -150,7 +136,6 @@ def _opened(
             run or _handed_down(manager),
             outside=outside,
             parent=around,
-            teller=teller,
             applied=applied.union(joining) if joining else applied,
         )
     )
@@ -170,144 +155,141 @@ def _name_of(serialized: Any, keywords: Mapping[str, Any], run_type: str) -> str
     return str(keywords.get("name") or known.get("name") or id_path[-1] or run_type)
 
 
-def _open_or_pass(
-    teller: Told, event: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> tuple[Run, tuple[Any, ...], Mapping[str, Any]] | None:
+def _open_or_pass(event: Event) -> Opened | None:
     try:
-        return _opened(teller, event, arguments, keywords)
+        return _opened(event)
     except (ChainCallbacksError, BaseExceptionGroup):
         raise  # A name cannot be used, and nothing has run yet.
     except Exception:
-        log.exception("A run of LangChain's could not be bridged. It goes on unheard.")
+        log.exception("A run of LangChain's could not be bridged. It goes on without handlers.")
         return None
 
 
-def _start(teller: Told, event: str, *arguments: Any, **keywords: Any) -> None:
-    opened = _open_or_pass(teller, event, arguments, keywords)
+def _start(event: Event) -> None:
+    opened = _open_or_pass(event)
     if opened is None:
         return
     run, payload, kept = opened
     try:
         run.start(payload, kept)
     except BaseException as error:
-        tree.end(run.id, teller)
-        run.fail(error)
+        _fail(event, error)
         raise
 
 
-async def _astart(teller: Told, event: str, *arguments: Any, **keywords: Any) -> None:
-    opened = _open_or_pass(teller, event, arguments, keywords)
+async def _astart(event: Event) -> None:
+    opened = _open_or_pass(event)
     if opened is None:
         return
     run, payload, kept = opened
     try:
         await run.astart(payload, kept)
     except BaseException as error:
-        tree.end(run.id, teller)
-        await run.afail(error)
+        await _afail(event, error)
         raise
 
 
-def _end(teller: Told, _event: str, output: Any = None, **keywords: Any) -> None:
-    place = tree.end(keywords["run_id"], teller)
-    if place is not None and place.run is not None:
-        place.run.end(output)
+def _ended(event: Event) -> Run | None:
+    """Return our run, which ends; None where nobody listens to it, or where it ended before."""
+    place = tree.end(event.keywords["run_id"])
+    return None if place is None else place.run
 
 
-async def _aend(teller: Told, _event: str, output: Any = None, **keywords: Any) -> None:
-    place = tree.end(keywords["run_id"], teller)
-    if place is not None and place.run is not None:
-        await place.run.aend(output)
+def _output_of(event: Event) -> Any:
+    return event.arguments[0] if event.arguments else None
 
 
-def _fail(teller: Told, event: str, error: BaseException, **keywords: Any) -> None:
-    place = tree.end(keywords["run_id"], teller)
+def _end(event: Event) -> None:
+    run = _ended(event)
+    if run is not None:
+        run.end(_output_of(event))
+
+
+async def _aend(event: Event) -> None:
+    run = _ended(event)
+    if run is not None:
+        await run.aend(_output_of(event))
+
+
+def _failing(event: Event, error: BaseException) -> tuple[list[Run], Run | None]:
+    """Return our runs that *error* ends: those inside that get no end of their own, and the run."""
+    place = tree.end(event.keywords["run_id"])
     if place is None:
-        return
-    for each in _without_an_end(place, error):
-        each.fail(error)
-    if place.run is None:
-        return
-    if isinstance(error, GeneratorExit):
-        place.run.end(keywords.get("response"), status="closed")
-    else:
-        place.run.fail(error, keywords=_about_error(event, keywords))
-
-
-async def _afail(teller: Told, event: str, error: BaseException, **keywords: Any) -> None:
-    place = tree.end(keywords["run_id"], teller)
-    if place is None:
-        return
-    for each in _without_an_end(place, error):
-        await each.afail(error)
-    if place.run is None:
-        return
-    if isinstance(error, GeneratorExit):
-        await place.run.aend(keywords.get("response"), status="closed")
-    else:
-        await place.run.afail(error, keywords=_about_error(event, keywords))
-
-
-def _without_an_end(place: Place, error: BaseException) -> list[Run]:
+        return [], None
     if isinstance(error, Exception):
-        return []  # A sibling that goes on has its own end.
-    return [each.run for each in tree.abandoned(place) if each.run is not None]
+        return [], place.run  # A nested run that goes on has its own end.
+    return [each.run for each in tree.abandoned(place) if each.run is not None], place.run
 
 
-def _about_error(event: str, keywords: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: keywords[name] for name in EVENTS[event].keywords if name in keywords}
+def _about_error(event: Event) -> Mapping[str, Any]:
+    spec = EVENTS[event.name]
+    if spec.phase != "error":  # The start that a handler refused.
+        return {}
+    return {name: event.keywords[name] for name in spec.keywords if name in event.keywords}
 
 
-def _tell(teller: Told, event: str, *arguments: Any, **keywords: Any) -> None:
-    told = _told_during(teller, event, arguments, keywords)
-    if told is not None:
-        run, payload, kept = told
-        run.tell(EVENTS[event], payload, kept)
+def _fail(event: Event, error: BaseException) -> None:
+    nested, run = _failing(event, error)
+    for each in nested:
+        each.fail(error)
+    if run is None:
+        return
+    if isinstance(error, GeneratorExit):
+        run.end(event.keywords.get("response"), status="closed")
+    else:
+        run.fail(error, keywords=_about_error(event))
 
 
-async def _atell(teller: Told, event: str, *arguments: Any, **keywords: Any) -> None:
-    told = _told_during(teller, event, arguments, keywords)
-    if told is not None:
-        run, payload, kept = told
-        await run.atell(EVENTS[event], payload, kept)
+async def _afail(event: Event, error: BaseException) -> None:
+    nested, run = _failing(event, error)
+    for each in nested:
+        await each.afail(error)
+    if run is None:
+        return
+    if isinstance(error, GeneratorExit):
+        await run.aend(event.keywords.get("response"), status="closed")
+    else:
+        await run.afail(error, keywords=_about_error(event))
 
 
-def _told_during(
-    teller: Told, event: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> tuple[Run, tuple[Any, ...], Mapping[str, Any]] | None:
-    place = tree.open(keywords["run_id"])
-    if place is None or place.teller is not teller or place.run is None:
+def _receive_error(event: Event) -> None:
+    _fail(event, event.arguments[0])
+
+
+async def _areceive_error(event: Event) -> None:
+    await _afail(event, event.arguments[0])
+
+
+def _opened_before(event: Event) -> Opened | None:
+    """Return the run of an event between start and end; None where nobody listens to it."""
+    place = tree.open(event.keywords["run_id"])
+    if place is None or place.run is None:
         return None
-    spec = EVENTS[event]
-    # A synchronous manager of LangChain's says the token by name, an asynchronous one by place.
-    payload = (*arguments, *(keywords[name] for name in spec.positional[len(arguments) :]))
-    return place.run, payload, {k: keywords[k] for k in spec.keywords if k in keywords}
+    spec = EVENTS[event.name]
+    # LangChain's synchronous managers pass a token by keyword, its asynchronous ones by position.
+    by_keyword = spec.positional[len(event.arguments) :]
+    payload = (*event.arguments, *(event.keywords[name] for name in by_keyword))
+    return place.run, payload, {k: event.keywords[k] for k in spec.keywords if k in event.keywords}
 
 
-_Passes = Callable[..., None]
-_Apasses = Callable[..., Coroutine[Any, Any, None]]
+def _tell(event: Event) -> None:
+    opened = _opened_before(event)
+    if opened is not None:
+        run, payload, kept = opened
+        run.tell(EVENTS[event.name], payload, kept)
 
 
-class _Event:
-    """The method for an event: one to be awaited where LangChain awaits it, else a plain one."""
-
-    def __init__(self, name: str, passes: _Passes, apasses: _Apasses) -> None:
-        self._name, self._passes, self._apasses = name, passes, apasses
-
-    def __get__(self, handler: Told | None, owner: type | None = None) -> Any:
-        # A partial, for it is asked for, and called, at every event: a function of Python's that
-        # hands on what it is given costs more than all the rest of this class.
-        return partial(self._apasses if is_waited_for() else self._passes, handler, self._name)
+async def _atell(event: Event) -> None:
+    opened = _opened_before(event)
+    if opened is not None:
+        run, payload, kept = opened
+        await run.atell(EVENTS[event.name], payload, kept)
 
 
-for _names, _passes, _apasses in (
-    (_STARTS, _start, _astart),
-    (_ENDS, _end, _aend),
-    (_ERRORS, _fail, _afail),
-    (_DURING, _tell, _atell),
-):
-    for _name in _names:
-        setattr(Told, _name, _Event(_name, _passes, _apasses))
+receivers.update(dict.fromkeys(_STARTS, Receiver(_start, _astart, _fail, _afail)))
+receivers.update(dict.fromkeys(_ENDS, Receiver(_end, _aend)))
+receivers.update(dict.fromkeys(_ERRORS, Receiver(_receive_error, _areceive_error)))
+receivers.update(dict.fromkeys(_DURING, Receiver(_tell, _atell)))
 
 
 def attach_bridge() -> None:
@@ -315,8 +297,9 @@ def attach_bridge() -> None:
     if _attached:
         return
     _attached.append(True)
-    # A context variable whose default is the bridge would put it into every run, heard or not. The
-    # class is told so that LangChain never puts a second one into a list.
+    call_the_bridge_apart()
+    # A context variable whose default is the bridge would put it into every run, also where nobody
+    # listens. With its class known, LangChain never puts a second one into a list.
     register_configure_hook(cast("Any", Gate(Bridge())), inheritable=True, handle_class=Bridge)
 
 

@@ -6,10 +6,11 @@ the run that the code is in, our own context and LangChain's tell the true one.
 
 from __future__ import annotations
 
-import os
-import threading
+import asyncio
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from chain_callbacks.hosts import (
     Scope,
     add_finder,
     add_model_finder,
+    defer,
     manager_below,
     own_scope,
     run_around,
@@ -30,26 +32,42 @@ from chain_callbacks.hosts import (
 from .dispatching import model_run_id
 
 _MOST_ENDED: Final = 1_024
-"""How many runs that have ended are known yet, for nested ones that start late."""
+"""How many runs that have ended are remembered, for nested ones that start late."""
 
 _MOST_OPEN: Final = 100_000
-"""How many runs may go on at once: a net for ends that never come."""
+"""How many runs may be open at once: a net for ends that never come."""
+
+
+def own_id(run_id: UUID) -> UUID:
+    """Return an id that is equal to one of LangChain's, and another object.
+
+    All of LangChain's that can still start a run in another one, or end it, holds that one's id,
+    the very object. So nothing of ours holds it: when it is gone, nothing more can come.
+    """
+    number = getattr(run_id, "int", None)
+    return run_id if number is None else UUID(int=number)
+
+
+def _key_of(run_id: UUID) -> Hashable:
+    # A number is hashed and compared without a call of Python code: what a dict does by it is
+    # atomic. An id that a program gives may be anything.
+    return getattr(run_id, "int", run_id)
 
 
 class Place:
     """One of LangChain's runs in the tree.
 
     Attributes:
+        key: What it is found by.
         scope: What runs nested in it are resolved from: our run, or a manager where none was made.
-        run: Our run; None where nobody hears it.
+        run: Our run; None where nobody listens to it.
         outside: What our context held when it started: as long as it holds that, nothing of ours
             has been entered inside.
         parent: The place of the next of LangChain's runs around it.
-        teller: The one of our handlers that passes its events on; it may stand in a list twice.
-        applied: What stands for names and has been folded in, here or further up.
+        applied: What stands for names and has joined, here or further up.
     """
 
-    __slots__ = ("applied", "children", "outside", "parent", "run", "run_id", "scope", "teller")
+    __slots__ = ("_id", "applied", "children", "key", "outside", "parent", "run", "scope")
 
     def __init__(
         self,
@@ -58,75 +76,100 @@ class Place:
         *,
         outside: Scope,
         parent: Place | None,
-        teller: object,
         applied: frozenset[object],
     ) -> None:
-        self.run_id = run_id
+        self.key = _key_of(run_id)
+        self._id: Callable[[], object]
+        try:
+            self._id = weakref.ref(run_id, partial(_let_go, self.key))
+        except TypeError:  # Not a UUID of Python's own: it is remembered for as long as any.
+            self._id = partial(own_id, run_id)
         self.scope = scope
         self.run = scope if isinstance(scope, Run) else None
         self.outside = outside
         self.parent = parent
-        self.teller = teller
         self.applied = applied
-        self.children: dict[UUID, Place] = {}
+        self.children: dict[Hashable, Place] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether LangChain can start nothing in it any more, and not end it either."""
+        return self._id() is None
 
 
 class Tree:
-    """The places of all runs of LangChain's that go on in this process."""
+    """The places of LangChain's runs in this process: of open ones, and of some that have ended.
+
+    A run that has ended is remembered while LangChain can start another one in it. No lock is held
+    in here: what lets go of an id, and so comes in here, may be the collector, anywhere.
+    """
 
     def __init__(self) -> None:
-        self._open: OrderedDict[UUID, Place] = OrderedDict()
-        self._ended: OrderedDict[UUID, Place] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def after_fork(self) -> None:
-        """Have a lock of the child's own; the places stay, for the child may be inside of one."""
-        self._lock = threading.Lock()
+        self._open: OrderedDict[Hashable, Place] = OrderedDict()
+        self._ended: OrderedDict[Hashable, Place] = OrderedDict()
 
     def find(self, run_id: UUID | None) -> Place | None:
-        """Return the place of a run, also where it has ended not long ago."""
+        """Return the place of a run, also of one that has ended."""
         if run_id is None:
             return None
-        return self._open.get(run_id) or self._ended.get(run_id)
+        key = _key_of(run_id)
+        return self._open.get(key) or self._ended.get(key)
 
     def open(self, run_id: UUID) -> Place | None:
         """Return the place of a run that goes on."""
-        return self._open.get(run_id)
+        return self._open.get(_key_of(run_id))
 
     def add(self, place: Place) -> None:
         """Take in a run that starts."""
         # Not before there is one: until then our code is asked nothing on LangChain's account.
         add_finder(self.surrounding)
         add_model_finder(self.model)
-        with self._lock:
-            self._open[place.run_id] = place
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
+        self._open[place.key] = place
+        if len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)
         if place.parent is not None:
-            place.parent.children[place.run_id] = place
+            place.parent.children[place.key] = place
 
-    def end(self, run_id: UUID, teller: object) -> Place | None:
-        """Return the place of a run that ends, if *teller* is who passes its events on."""
-        with self._lock:
-            place = self._open.get(run_id)
-            if place is None or place.teller is not teller:
-                return None
-            del self._open[run_id]
-            self._ended[run_id] = place
+    def end(self, run_id: UUID) -> Place | None:
+        """Return the place of a run that ends; None where it ended before."""
+        place = self._end(_key_of(run_id))
+        if place is not None:
+            self._ended[place.key] = place
             if len(self._ended) > _MOST_ENDED:
                 self._ended.popitem(last=False)
-        if place.parent is not None:
-            place.parent.children.pop(run_id, None)
         return place
 
-    def abandoned(self, place: Place) -> Iterator[Place]:
-        """Yield, innermost first, the runs in *place* whose end LangChain will not tell.
+    def _end(self, key: Hashable) -> Place | None:
+        place = self._open.pop(key, None)
+        if place is not None and place.parent is not None:
+            place.parent.children.pop(key, None)
+        return place
 
-        It tells no end of a model, a tool or a retriever that is cancelled, in some versions.
+    def let_go(self, key: Hashable) -> None:
+        """Forget a run that is over; have it ended where LangChain issued no end.
+
+        It issues none, in some versions, for a model, a tool or a retriever that is cancelled.
         """
+        place = self._ended.get(key)
+        if place is not None and place.is_over:
+            self._ended.pop(key, None)
+        place = self._open.get(key)
+        if place is not None and place.is_over:
+            defer(partial(self._give_up, place))
+
+    def _give_up(self, place: Place) -> None:
+        if self._open.get(place.key) is not place:
+            return  # It ended, and another run may have the same id.
+        error = asyncio.CancelledError("LangChain issued no end of this run.")
+        for each in (*self.abandoned(place), self._end(place.key)):
+            if each is not None and each.run is not None:
+                each.run.fail(error)
+
+    def abandoned(self, place: Place) -> Iterator[Place]:
+        """Yield, innermost first, the open runs in *place*, which LangChain issues no end of."""
         for child in tuple(place.children.values()):
             yield from self.abandoned(child)
-            if self.end(child.run_id, child.teller) is not None:
+            if self._end(child.key) is not None:
                 yield child
 
     def around(self) -> Place | None:
@@ -183,7 +226,7 @@ class Tree:
         None where something of ours was entered inside of it: a tool of ours, which asks a client.
         """
         run_id = model_run_id()
-        place = None if run_id is None else self._open.get(run_id)
+        place = None if run_id is None else self.open(run_id)
         return place.scope if place is not None and own_scope() is place.outside else None
 
 
@@ -201,6 +244,7 @@ def _is_within(scope: Scope, place: Place | None, stated: Place) -> bool:
 
 
 tree: Final = Tree()
-if hasattr(os, "register_at_fork"):
-    # The lock may be held by a thread that the child has not; the runs of the parent go on there.
-    os.register_at_fork(after_in_child=tree.after_fork)
+
+
+def _let_go(key: Hashable, _: object) -> None:
+    tree.let_go(key)

@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 
 from ...clients import hooks
+from ...clients.calls import Call
 from ...resolution.resolver import attached
 from ...runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
 from ..recorder import RecordingHandler
@@ -470,3 +471,19 @@ class HostSuite(VendorSuite):
                 await got(self.ask(self.resource(client)))
 
         assert f"chat_model {self.run_name}" == recorder.tree()
+
+    @in_loop
+    async def test_connection_that_is_kept_open_holds_no_answer(
+        self, server: ScriptedServer, recorder: RecordingHandler
+    ) -> None:
+        """It holds the context that it was opened in, and so the first call over it."""
+        server.will(Reply(self.answer(ANSWER)), self.streamed())
+        async with self.client(server, is_async=True) as client:
+            with attached(recorder):
+                await got(self.ask(self.resource(client)))
+                await all_of(await got(self.ask(self.resource(client), stream=True)))
+            gc.collect()
+            calls = [each for each in gc.get_objects() if type(each) is Call]
+
+        assert 2 == len(recorder.runs)
+        assert [] == [each for each in calls if each._given or each._body]

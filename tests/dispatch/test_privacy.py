@@ -299,7 +299,7 @@ def test_a_stand_in_is_never_an_interrupt(kind: type[BaseException]) -> None:
         OSError(2, KEY, KEY),
         KeyError({"password": KEY}),
         ImportError(KEY, name=KEY),
-        ValueError({"password": 17, "x": [KEY]}, KEY),
+        ValueError({"password": "17", "x": [KEY]}, KEY),
         ValueError(),
     ],
 )

@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from .redaction import MASK, Redactor
+from .redaction import MASK, Redactor, hides_number
 from .stand_ins import emptied, fields_of, is_model, rebuilt, stand_in
 
 DEPTH: Final = 16
@@ -156,12 +156,18 @@ class Copier:
 
     def _value(self, key: str, value: Any) -> Any:
         """Return a copy of what stands under *key*; a switch, or nothing at all, is no secret."""
-        if value is None or value is True or value is False or not self._redactor.hides(key):
+        if value is None or value is True or value is False or not self._hides(key, value):
             if self._nodes <= 0 and self._has_reserve and key in _USAGE:
                 return Copier(self._redactor, nodes=_RESERVE).copy(value)
             return self.copy(value)
         self._nodes -= 1
         return MASK
+
+    def _hides(self, key: str, value: Any) -> bool:
+        is_number = _is_number(value) or (
+            type(value) in (list, tuple) and value and all(map(_is_number, value[:ITEMS]))
+        )
+        return hides_number(self._redactor, key) if is_number else self._redactor.hides(key)
 
     def _mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
         pairs = list(islice(value.items(), ITEMS))
@@ -179,7 +185,7 @@ class Copier:
             name = self._key(key)
             if name in copy:
                 name = f"{name} ({len(copy)})"
-            if is_secret and key == "value":
+            if is_secret and key == "value" and not _is_number(each):
                 copy[name] = MASK
             elif isinstance(key, str):
                 copy[name] = self._value(key, each)
@@ -233,6 +239,10 @@ class Copier:
             return frozenset(copies) if issubclass(kind, frozenset) else set(copies)
         except TypeError:
             return copies
+
+
+def _is_number(value: Any) -> bool:
+    return issubclass(type(value), int | float)
 
 
 _PLAIN_TEXTS: Final = (BaseException.__str__, KeyError.__str__)

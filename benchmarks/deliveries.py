@@ -17,10 +17,10 @@ import structlog
 import chain_callbacks
 from chain_callbacks import policy
 from chain_callbacks.dispatch import privacy
-from chain_callbacks.dispatch.redaction import DefaultRedactor
 from chain_callbacks.errors import InvalidPolicyError
 from chain_callbacks.events import EVENTS
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
+from chain_callbacks.redaction import DefaultRedactor
 from chain_callbacks.runnables import RunnableLambda
 
 from .ears import Silent

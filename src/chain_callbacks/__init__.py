@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         stats,
     )
     from .dispatch.manager import CallbackManager
-    from .dispatch.redaction import DefaultRedactor, Redactor
     from .dispatch.runs import Run
     from .errors import (
         BrokenPluginError,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from .handler import BaseCallbackHandler
     from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .policies import Local, policy
+    from .redaction import DefaultRedactor, Redactor
     from .resolution.asking import check, explain, reload, requested, resolve
     from .resolution.factory import register
     from .resolution.hookspecs import hookimpl
@@ -78,13 +78,13 @@ _MODULES = {
     "BrokenPluginError": "errors",
     "CallbackManager": "dispatch.manager",
     "ChainCallbacksError": "errors",
-    "DefaultRedactor": "dispatch.redaction",
+    "DefaultRedactor": "redaction",
     "FlushReport": "dispatch.delivery.ending",
     "HandlerDeniedError": "errors",
     "HandlerSettings": "resolution.settings",
     "HandlerStats": "dispatch.delivery.ending",
     "Local": "policies",
-    "Redactor": "dispatch.redaction",
+    "Redactor": "redaction",
     "Run": "dispatch.runs",
     "RunEnd": "handlers.run_state",
     "RunStart": "handlers.run_state",

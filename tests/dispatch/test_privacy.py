@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr
 
 from chain_callbacks import events
-from chain_callbacks.dispatch import copies, privacy
+from chain_callbacks.dispatch import privacy
 from chain_callbacks.dispatch.privacy import WITHHELD, run_view, view
-from chain_callbacks.dispatch.redaction import MASK, DefaultRedactor
 from chain_callbacks.handler import Content
 from chain_callbacks.policies import stricter
+from chain_callbacks.redaction import MASK, DefaultRedactor, copies
 from chain_callbacks.runnables import AIMessage, Document, HumanMessage, ToolMessage
 from chain_callbacks.runnables.outputs import AgentAction, AgentFinish, ChatGeneration, LLMResult
 from chain_callbacks.runnables.wrappers import RetryState

@@ -17,9 +17,7 @@ from typing import Any, Final
 
 from ..events import STEPS, EventSpec
 from ..handler import Content
-from .copies import ITEMS, Copier
-from .redaction import Redactor
-from .stand_ins import emptied, future_of, stand_in
+from ..redaction import ITEMS, Copier, Redactor, emptied, stand_in
 
 log = logging.getLogger("chain_callbacks")
 
@@ -235,8 +233,17 @@ def _retry(state: Any, copier: Copier | None) -> RetryView | None:
     return RetryView(
         _closed(lambda: _number(getattr(state, "attempt_number", None)), _none),
         _closed(lambda: _number(getattr(state, "idle_for", None)), _none),
-        future_of(_error(failed, copier) if isinstance(failed, BaseException) else None),
+        _finished(_error(failed, copier) if isinstance(failed, BaseException) else None),
     )
+
+
+def _finished(error: BaseException | None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+    return future
 
 
 _WAYS: Final[Mapping[str, _Way]] = {

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..events import EventSpec
 from ..handler import Content
+from ..redaction import fields_of
 from . import privacy
 from .identity import moment
 from .options import options
-from .stand_ins import fields_of
 
 if TYPE_CHECKING:
     from .runs import Run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, Final
 
@@ -105,13 +104,3 @@ def _stand_in_class(
 
     members = {"__module__": module, "__qualname__": qualname, "__str__": text}
     return type(name, (base,), members)
-
-
-def future_of(error: BaseException | None) -> Future[Any]:
-    """Return a finished future: what a failed attempt left."""
-    future: Future[Any] = Future()
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-    return future

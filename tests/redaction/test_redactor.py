@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chain_callbacks.dispatch import redaction
-from chain_callbacks.dispatch.redaction import _SHORTEST, MASK, DefaultRedactor, _patterns
+from chain_callbacks.redaction import MASK, DefaultRedactor, redactor
+from chain_callbacks.redaction.redactor import _SHORTEST, _patterns
 
 REDACTOR = DefaultRedactor()
 CANARY = "c4nary-Xq7Zp0"
@@ -24,13 +24,13 @@ HOSTILE = 300_000
 
 def test_extra_keys_are_compared_by_their_words_too() -> None:
     """An organisation's own keys are hidden in every spelling, and usage stays."""
-    redactor = DefaultRedactor(("employee id", "tokens"))
+    own = DefaultRedactor(("employee id", "tokens"))
     assert [True] * 4 == [
-        redactor.hides(key) for key in ("employee_id", "employeeId", "EMPLOYEE-ID", "employeeid")
+        own.hides(key) for key in ("employee_id", "employeeId", "EMPLOYEE-ID", "employeeid")
     ]
-    assert not redactor.hides("employee")
-    assert not redactor.hides("input_tokens")
-    assert "employeeId=[redacted]" == redactor.redact("employeeId=17")
+    assert not own.hides("employee")
+    assert not own.hides("input_tokens")
+    assert "employeeId=[redacted]" == own.redact("employeeId=17")
 
 
 SERVICES = [
@@ -299,7 +299,7 @@ def test_text_without_secrets_is_not_searched_for_them(monkeypatch: pytest.Monke
     counted = Counted()
     patterns = copy(_patterns())
     patterns.searches = tuple(each._replace(pattern=counted) for each in patterns.searches)
-    monkeypatch.setattr(redaction, "_patterns", lambda: patterns)
+    monkeypatch.setattr(redactor, "_patterns", lambda: patterns)
     assert text == REDACTOR.redact(text)
     assert 0 == counted.count
     assert not REDACTOR._suspects(text, patterns)

@@ -16,8 +16,8 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from .redaction import MASK, Redactor, hides_number
-from .stand_ins import emptied, fields_of, is_model, rebuilt, stand_in
+from .objects import emptied, fields_of, is_model, rebuilt, stand_in
+from .redactor import MASK, Redactor, hides_number
 
 DEPTH: Final = 16
 """How many containers and objects deep a copy goes."""

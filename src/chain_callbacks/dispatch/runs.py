@@ -118,7 +118,7 @@ class Run:
     is_origin: bool = False
     origin: tuple[str, ...] = ()
     views: Views | None = None
-    labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = NO_METADATA
+    labels: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any], int]] = NO_METADATA
     converted: Any = None
     _ended_at = 0.0
     _child: CallbackManager | None = None

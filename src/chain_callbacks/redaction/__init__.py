@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .copies import ITEMS, Copier
-from .objects import emptied, fields_of, stand_in
+from .keeping import Keeper
+from .objects import emptied, stand_in
 from .redactor import MASK, DefaultRedactor, Redactor, Several
 
 __all__ = [
@@ -11,9 +12,9 @@ __all__ = [
     "MASK",
     "Copier",
     "DefaultRedactor",
+    "Keeper",
     "Redactor",
     "Several",
     "emptied",
-    "fields_of",
     "stand_in",
 ]

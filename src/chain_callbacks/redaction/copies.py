@@ -16,8 +16,9 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from .objects import emptied, fields_of, is_model, rebuilt, stand_in
+from .objects import CUT, cut_off, fields_of, is_model, rebuilt, stand_in
 from .redactor import MASK, Redactor, hides_number
+from .sizes import shallow_size
 
 DEPTH: Final = 16
 """How many containers and objects deep a copy goes."""
@@ -36,6 +37,7 @@ _MARGIN: Final = 256
 _PLAIN: Final = frozenset(
     {NoneType, bool, int, float, complex, range, UUID, datetime, date, time, timedelta, timezone}
 )
+_PLAIN_SIZE: Final = 32
 # Most of a payload is made of these: they are not asked what else they may be.
 _CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset})
 # Known by name: whoever has one has paid for the import.
@@ -44,13 +46,16 @@ _SECRETS: Final = frozenset({"Secret", "SecretBytes", "SecretStr"})
 # A model's answer may be large; what it used is told all the same.
 _USAGE: Final = frozenset({"llm_output", "response_metadata", "token_usage", "usage_metadata"})
 _RESERVE: Final = 100
-_BODIES: Final = ("content", "page_content", "text")
 
 
 class Copier:
-    """Makes one redacted copy; the parts of one event share one, and so its bounds."""
+    """Makes one redacted copy; the parts of one event share one, and so its bounds.
+
+    *size* is the bytes that the copies keep, roughly.
+    """
 
     def __init__(self, redactor: Redactor, *, nodes: int = NODES) -> None:
+        self.size = 0
         self._redactor = redactor
         self._has_reserve = nodes == NODES
         self._nodes = nodes
@@ -68,6 +73,7 @@ class Copier:
         if kind is str:
             return self.text(value)
         if kind in _PLAIN:
+            self.size += _PLAIN_SIZE
             return value
         if kind not in _CONTAINERS:
             if (kind.__module__, kind.__qualname__) in _PLAIN_BY_NAME:
@@ -81,12 +87,14 @@ class Copier:
         if id(value) in self._path:
             return "[cycle]"
         if self._nodes < 0 or len(self._path) >= DEPTH:
-            return "… [cut]"
+            return CUT
         self._path.add(id(value))
         try:
-            return self._copy(value, kind)
+            made = self._copy(value, kind)
         finally:
             self._path.discard(id(value))
+        self.size += shallow_size(made)
+        return made
 
     def text(self, value: str) -> str:
         """Return a text cut to size, with its length said, and redacted."""
@@ -116,6 +124,7 @@ class Copier:
         redacted = self._redactor.redact(text)
         if type(redacted) is not str:
             raise TypeError("A redactor's redact() returned something else than a text.")
+        self.size += str.__sizeof__(redacted)
         return redacted
 
     def _named(self, value: Enum | PurePath) -> Any:
@@ -158,7 +167,10 @@ class Copier:
         """Return a copy of what stands under *key*; a switch, or nothing at all, is no secret."""
         if value is None or value is True or value is False or not self._hides(key, value):
             if self._nodes <= 0 and self._has_reserve and key in _USAGE:
-                return Copier(self._redactor, nodes=_RESERVE).copy(value)
+                reserve = Copier(self._redactor, nodes=_RESERVE)
+                kept = reserve.copy(value)
+                self.size += reserve.size
+                return kept
             return self.copy(value)
         self._nodes -= 1
         return MASK
@@ -211,12 +223,7 @@ class Copier:
             if self._nodes <= 0:
                 break
             copies.append(self.copy(value))
-        if len(copies) < length:
-            cut = f"… [cut, {length} items]"
-            # Who reads messages, or documents, need not expect a text among them.
-            like = emptied(copies[-1], **dict.fromkeys(_BODIES, cut)) if copies else None
-            copies.append(cut if like is None else like)
-        return copies
+        return cut_off(copies, length)
 
     def _tuple(self, value: tuple[Any, ...], kind: Any) -> tuple[Any, ...]:
         values = tuple.__getitem__(value, slice(ITEMS))

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+CUT: Final = "… [cut]"
+"""Stands for what is too deep in a payload, or too far behind, to be copied."""
+
 _TYPE: Final = "type"
+_BODIES: Final = ("content", "page_content", "text")
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
@@ -63,6 +67,18 @@ def _empty(value: Any) -> Any:
         if issubclass(type(value), kind):
             return kind()
     return None
+
+
+def cut_off(copies: list[Any], length: int) -> list[Any]:
+    """Return *copies*, and say at their end of how many they are the first.
+
+    Who reads messages, or documents, need not expect a text among them: it is said in one.
+    """
+    if len(copies) < length:
+        cut = f"… [cut, {length} items]"
+        like = emptied(copies[-1], **dict.fromkeys(_BODIES, cut)) if copies else None
+        copies.append(cut if like is None else like)
+    return copies
 
 
 def is_model(kind: type) -> bool:

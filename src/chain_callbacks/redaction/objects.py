@@ -10,6 +10,7 @@ from typing import Any, Final
 CUT: Final = "… [cut]"
 """Stands for what is too deep in a payload, or too far behind, to be copied."""
 
+_ALIASES: Final = ("alias", "validation_alias", "serialization_alias")
 _TYPE: Final = "type"
 _BODIES: Final = ("content", "page_content", "text")
 
@@ -24,6 +25,23 @@ def fields_of(value: Any) -> dict[str, Any] | None:
         names = (field.name for field in dataclasses.fields(kind))
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
     return None
+
+
+@lru_cache(maxsize=256)
+def aliases_of(kind: Any) -> Mapping[str, tuple[str, ...]]:
+    """Return the other names of the fields of a dataclass or a pydantic model, by field."""
+    found: dict[str, list[Any]] = {}
+    for name, field in getattr(kind, "model_fields", {}).items() if is_model(kind) else ():
+        stated = [getattr(field, each, None) for each in _ALIASES]
+        choices = [each for one in stated for each in getattr(one, "choices", (one,))]
+        found[name] = [getattr(each, "path", (each,))[-1] for each in choices]
+    for field in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
+        found[field.name] = [field.metadata.get(each) for each in ("alias", "data_key", "name")]
+        found[field.name] += [getattr(field.default, each, None) for each in _ALIASES]
+    texts = {
+        name: tuple(each for each in some if type(each) is str) for name, some in found.items()
+    }
+    return {name: some for name, some in texts.items() if some}
 
 
 def rebuilt(value: Any, fields: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> Any:

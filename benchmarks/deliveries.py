@@ -17,10 +17,10 @@ import structlog
 import chain_callbacks
 from chain_callbacks import policy
 from chain_callbacks.dispatch import privacy
-from chain_callbacks.dispatch.redaction import DefaultRedactor
 from chain_callbacks.errors import InvalidPolicyError
 from chain_callbacks.events import EVENTS
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
+from chain_callbacks.redaction import Copier, DefaultRedactor
 from chain_callbacks.runnables import RunnableLambda
 
 from .ears import Silent
@@ -60,7 +60,9 @@ def _redacted_view() -> Case:
     def view(size: int, _ears: object) -> Sample:
         spec, redactor = EVENTS["on_chain_start"], DefaultRedactor()
         arguments = ({"name": "step", "id": ["step"]}, {"texts": ["word " * 200] * (size // 1000)})
-        return repeated(lambda: privacy.view(spec, arguments, {}, "redacted", redactor) and None)
+        return repeated(
+            lambda: privacy.view(spec, arguments, {}, "redacted", Copier(redactor)) and None
+        )
 
     sides = {f"{size // 1000:,} kB": Side(partial(view, size), tells=False) for size in SIZES}
     return Case(

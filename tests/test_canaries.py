@@ -29,11 +29,12 @@ from chain_callbacks.delivery import queue
 from chain_callbacks.dispatch import privacy
 from chain_callbacks.dispatch.handler_class import FACTS
 from chain_callbacks.dispatch.options import options
-from chain_callbacks.dispatch.redaction import DefaultRedactor, _patterns
 from chain_callbacks.events import EVENTS
 from chain_callbacks.handlers.console_handler import ConsoleHandler
 from chain_callbacks.handlers.settings import StructlogSettings
 from chain_callbacks.handlers.structlog_handler import StructlogHandler
+from chain_callbacks.redaction import DefaultRedactor
+from chain_callbacks.redaction.redactor import _patterns
 from chain_callbacks.runnables import (
     AIMessage,
     BaseRetriever,

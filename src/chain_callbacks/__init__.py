@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         stats,
     )
     from .dispatch.manager import CallbackManager
-    from .dispatch.redaction import DefaultRedactor, Redactor
     from .dispatch.run import Run
     from .errors import (
         BrokenPluginError,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from .handlers.run_state import RunEnd, RunStart, RunStateHandler
     from .inspection.explain import explain
     from .policies import Local, policy
+    from .redaction import DefaultRedactor, Redactor
     from .resolution.hookspecs import hookimpl
     from .resolution.instances import register
     from .resolution.names import requested
@@ -79,13 +79,13 @@ _MODULES = {
     "BrokenPluginError": "errors",
     "CallbackManager": "resolution.resolver",
     "ChainCallbacksError": "errors",
-    "DefaultRedactor": "dispatch.redaction",
+    "DefaultRedactor": "redaction",
     "FlushReport": "delivery.flush",
     "HandlerDeniedError": "errors",
     "HandlerSettings": "resolution.settings_model",
     "HandlerStats": "delivery.flush",
     "Local": "policies",
-    "Redactor": "dispatch.redaction",
+    "Redactor": "redaction",
     "Run": "dispatch.run",
     "RunEnd": "handlers.run_state",
     "RunStart": "handlers.run_state",

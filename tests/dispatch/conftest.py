@@ -13,7 +13,7 @@ from chain_callbacks import BaseCallbackHandler, CallbackManager, flush
 from chain_callbacks.delivery import queue
 from chain_callbacks.delivery.queue import Channel
 from chain_callbacks.dispatch.options import options
-from chain_callbacks.dispatch.redaction import DefaultRedactor
+from chain_callbacks.redaction import DefaultRedactor
 
 PATIENCE = 30.0
 """Seconds that a test waits for what takes milliseconds, before it says that it hangs."""

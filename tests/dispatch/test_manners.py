@@ -157,8 +157,8 @@ class Guard(BaseCallbackHandler):
 
 
 QUEUED_GUARD = (
-    "delivery=queued is not possible: on_error=raise is to stop the run, and a queue is read when it "
-    "has gone on; {} states it. Valid: 'inline'."
+    "delivery=queued is not possible: on_error=raise is to stop the run, and a queue is read when "
+    "it has gone on; {} states it. Valid: 'inline'."
 )
 
 
@@ -211,7 +211,9 @@ def test_class_with_a_misspelt_default_is_refused(name, value):
     """A handler that is not told as its author meant is an error, not a silent default."""
     cls = type("Odd", (BaseCallbackHandler,), {name: value, "on_text": print})
 
-    with pytest.raises(InvalidPolicyError, match=f"'{value}' is not a value .* the class Odd states"):
+    with pytest.raises(
+        InvalidPolicyError, match=f"'{value}' is not a value .* the class Odd states"
+    ):
         CallbackManager([cls()])
 
 

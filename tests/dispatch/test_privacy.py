@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr
 
 from chain_callbacks import events
-from chain_callbacks.dispatch import copies, privacy
+from chain_callbacks.dispatch import privacy
 from chain_callbacks.dispatch.privacy import WITHHELD, run_view, view
-from chain_callbacks.dispatch.redaction import MASK, DefaultRedactor
 from chain_callbacks.handler import Content
 from chain_callbacks.policies import stricter
+from chain_callbacks.redaction import MASK, Copier, DefaultRedactor, copies
 from chain_callbacks.runnables import AIMessage, Document, HumanMessage, ToolMessage
 from chain_callbacks.runnables.outputs import AgentAction, AgentFinish, ChatGeneration, LLMResult
 from chain_callbacks.runnables.wrappers import RetryState
@@ -48,7 +48,7 @@ def _nothing_said_before() -> None:
 def seen(spec: events.EventSpec[...], *arguments: Any, level: Content, **keywords: Any) -> Any:
     """Return what is shown of an event: its only argument but ``serialized``, or all of them."""
     given_keywords = dict(keywords)
-    shown, named = view(spec, arguments, given_keywords, level, REDACTOR)
+    shown, named = view(spec, arguments, given_keywords, level, Copier(REDACTOR))
     assert isinstance(shown, tuple)
     everything = {**dict(zip(spec.positional, shown, strict=True)), **named}
     everything.pop("serialized", None)
@@ -133,11 +133,13 @@ def test_the_stricter_level_shows_less() -> None:
 def test_full_is_the_payload_itself() -> None:
     """At ``full`` nothing is copied and nobody is asked."""
     arguments, keywords = ({"name": "x"}, ["a"]), {"options": {"password": "x"}}
-    shown = view(events.on_llm_start, arguments, keywords, "full", MagicMock(side_effect=OSError))
+    shown = view(
+        events.on_llm_start, arguments, keywords, "full", Copier(MagicMock(side_effect=OSError))
+    )
     assert shown[0] is arguments
     assert shown[1] is keywords
     metadata = {"password": "x"}
-    assert run_view(("a",), metadata, "full", REDACTOR) == (("a",), metadata)
+    assert run_view(("a",), metadata, "full", Copier(REDACTOR)) == (("a",), metadata)
 
 
 # Nothing but facts
@@ -210,7 +212,7 @@ def test_none_shows_the_model_that_was_asked_and_how_it_was_set() -> None:
     expected = {"model": "m-1", "temperature": 0.5, "max_tokens": 9}
     assert {"prompts": [""], "invocation_params": expected} == shown
     expected = {"ls_provider": "openai", "ls_model_name": "m-1"}
-    assert ((), expected) == run_view((), metadata, "none", REDACTOR)
+    assert ((), expected) == run_view((), metadata, "none", Copier(REDACTOR))
 
 
 @pytest.mark.parametrize("value", [CANARY * 20, [CANARY], {"x": CANARY}, object(), None])
@@ -218,7 +220,7 @@ def test_none_shows_no_model_that_is_no_name(value: Any) -> None:
     """A long text, or an object, under the name of a model is not taken for one."""
     shown = seen(events.on_llm_start, {}, [""], level="none", invocation_params={"model": value})
     assert {"prompts": [""], "invocation_params": None} == shown
-    assert ((), {}) == run_view((), {"ls_model_name": value}, "none", REDACTOR)
+    assert ((), {}) == run_view((), {"ls_model_name": value}, "none", Copier(REDACTOR))
 
 
 @pytest.mark.parametrize(("reason", "is_shown"), [("tool_calls", True), ("a secret", False)])
@@ -267,7 +269,7 @@ def test_what_a_provider_put_among_the_counts_is_not_shown() -> None:
 def test_an_error_is_a_stand_in_with_the_class_name(name: str, level: Content) -> None:
     """The real error's frames, cause and notes hold the payload; its class is a fact."""
     error = fail(KEY)
-    shown = view(events.EVENTS[name], (error,), {}, level, REDACTOR)[0][0]
+    shown = view(events.EVENTS[name], (error,), {}, level, Copier(REDACTOR))[0][0]
     assert KEY not in told(shown)
     names = ("__module__", "__qualname__", "__name__")
     assert [getattr(type(error), n) for n in names] == [getattr(type(shown), n) for n in names]
@@ -299,7 +301,7 @@ def test_a_stand_in_is_never_an_interrupt(kind: type[BaseException]) -> None:
         OSError(2, KEY, KEY),
         KeyError({"password": KEY}),
         ImportError(KEY, name=KEY),
-        ValueError({"password": 17, "x": [KEY]}, KEY),
+        ValueError({"password": "17", "x": [KEY]}, KEY),
         ValueError(),
     ],
 )
@@ -554,7 +556,7 @@ def test_what_names_a_component_is_copied_and_not_cut() -> None:
     """``serialized`` is a fact; below ``full`` each level has its own."""
     serialized = {"name": "Chain", "id": ["a", "Chain"]}
     for level in ("none", "redacted"):
-        shown = view(events.on_chain_start, (serialized, 1), {}, level, REDACTOR)[0][0]
+        shown = view(events.on_chain_start, (serialized, 1), {}, level, Copier(REDACTOR))[0][0]
         assert serialized == shown
         assert mutable_ids(serialized).keys().isdisjoint(mutable_ids(shown))
 
@@ -692,7 +694,9 @@ def test_a_redactor_that_raises_withholds_the_payload(
     """Nothing is shown, the run goes on, and it is said once without the payload."""
     redactor = Hostile(error)
     for _ in range(2):
-        shown = view(events.on_chain_end, ({"x": CANARY},), {"y": CANARY}, "redacted", redactor)
+        shown = view(
+            events.on_chain_end, ({"x": CANARY},), {"y": CANARY}, "redacted", Copier(redactor)
+        )
         assert ((WITHHELD,), {"y": WITHHELD}) == shown
     assert 1 == len(caplog.records)
     assert type(error).__qualname__ in caplog.text
@@ -713,13 +717,13 @@ def test_what_is_withheld_has_the_shape_of_the_event(
     spec: events.EventSpec[...], arguments: tuple[Any, ...], expected: Any
 ) -> None:
     """A handler that takes the first of a list finds one."""
-    shown, _ = view(spec, arguments, {}, "redacted", Hostile(OSError()))
+    shown, _ = view(spec, arguments, {}, "redacted", Copier(Hostile(OSError())))
     assert expected == shown[-1]
 
 
 def test_an_answer_that_is_withheld_still_says_what_it_used() -> None:
     """Usage is a fact, whatever the redactor does."""
-    [shown], _ = view(events.on_llm_end, (answer(),), {}, "redacted", Hostile(OSError()))
+    [shown], _ = view(events.on_llm_end, (answer(),), {}, "redacted", Copier(Hostile(OSError())))
     assert WITHHELD == shown.generations[0][0].message.content == shown.generations[0][0].text
     assert USAGE == shown.llm_output["token_usage"]
     assert CANARY not in told(shown)
@@ -727,7 +731,9 @@ def test_an_answer_that_is_withheld_still_says_what_it_used() -> None:
 
 def test_an_error_that_is_withheld_still_has_its_class_name() -> None:
     """The class is a fact, whatever the redactor does."""
-    [shown], _ = view(events.on_chain_error, (fail(CANARY),), {}, "redacted", Hostile(OSError()))
+    [shown], _ = view(
+        events.on_chain_error, (fail(CANARY),), {}, "redacted", Copier(Hostile(OSError()))
+    )
     assert ("ModelError", WITHHELD) == (type(shown).__name__, str(shown))
 
 
@@ -749,13 +755,13 @@ def test_a_redactor_that_returns_no_text_withholds_the_payload() -> None:
         def redact(self, text: str, /) -> Any:
             return {"text": text}
 
-    assert (WITHHELD,) == view(events.on_text, (CANARY,), {}, "redacted", Odd())[0]
+    assert (WITHHELD,) == view(events.on_text, (CANARY,), {}, "redacted", Copier(Odd()))[0]
 
 
 def test_an_interrupt_passes() -> None:
     """Ctrl-C while a view is made still stops the program."""
     with pytest.raises(KeyboardInterrupt):
-        view(events.on_text, ("x",), {}, "redacted", Hostile(KeyboardInterrupt()))
+        view(events.on_text, ("x",), {}, "redacted", Copier(Hostile(KeyboardInterrupt())))
 
 
 def test_an_organisation_s_own_redactor_is_asked() -> None:
@@ -771,7 +777,7 @@ def test_an_organisation_s_own_redactor_is_asked() -> None:
             return text.replace("Ann", "[person]")
 
     payload = {"iban": "DE1", "names": ["Ann", "x" * 100_000]}
-    [shown], _ = view(events.on_chain_end, (payload,), {}, "redacted", Own())
+    [shown], _ = view(events.on_chain_end, (payload,), {}, "redacted", Copier(Own()))
     assert MASK == shown["iban"]
     assert "[person]" == shown["names"][0]
     assert copies.TEXT == max(map(len, asked))
@@ -784,24 +790,24 @@ def test_none_keeps_the_tags_of_the_structure_alone() -> None:
     """Where a run stands is a fact; what users wrote on it is not."""
     structural = ("seq:step:1", "map:key:context", "retry:attempt:2", "tool:call:1")
     tags = (*structural, "prod", f"seq:step:{CANARY}", CANARY, f"map:key:{KEY}")
-    shown = run_view(tags, {"x": CANARY}, "none", REDACTOR)
+    shown = run_view(tags, {"x": CANARY}, "none", Copier(REDACTOR))
     assert ((*structural, f"map:key:{MASK}"), {}) == shown
 
 
 def test_tags_and_metadata_are_redacted() -> None:
     """They are content: users put ids and worse in them."""
     metadata = {"password": CANARY, "a": [KEY], "b": 1}
-    shown = run_view(("prod", KEY, f"token:{CANARY}"), metadata, "redacted", REDACTOR)
+    shown = run_view(("prod", KEY, f"token:{CANARY}"), metadata, "redacted", Copier(REDACTOR))
     assert (("prod", MASK, f"token:{MASK}"), {"password": MASK, "a": [MASK], "b": 1}) == shown
 
 
 def test_tags_and_metadata_are_withheld_where_the_redactor_fails() -> None:
     """As every other content is."""
     hostile = Hostile(OSError())
-    shown = run_view(("a", "b"), {"x": CANARY}, "redacted", hostile)
+    shown = run_view(("a", "b"), {"x": CANARY}, "redacted", Copier(hostile))
     assert ((WITHHELD,), {"metadata": WITHHELD}) == shown
-    assert ((WITHHELD,), {}) == run_view(("seq:step:1",), {}, "none", hostile)
-    assert ((), {}) == run_view((), {}, "none", hostile)
+    assert ((WITHHELD,), {}) == run_view(("seq:step:1",), {}, "none", Copier(hostile))
+    assert ((), {}) == run_view((), {}, "none", Copier(hostile))
 
 
 # Properties

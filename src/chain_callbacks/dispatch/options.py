@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .redaction import DefaultRedactor, Redactor
+from ..redaction import DefaultRedactor, Redactor
 
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that all handlers together have at the end of the process, unless a setting says so."""

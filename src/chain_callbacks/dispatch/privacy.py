@@ -17,9 +17,7 @@ from typing import Any, Final
 
 from ..events import STEPS, EventSpec
 from ..handler import Content
-from .copies import ITEMS, Copier
-from .redaction import Redactor
-from .stand_ins import emptied, future_of, stand_in
+from ..redaction import ITEMS, Copier, emptied, stand_in
 
 log = logging.getLogger("chain_callbacks")
 
@@ -67,7 +65,7 @@ def view(
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any],
     level: Content,
-    redactor: Redactor,
+    copier: Copier,
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     """Return the payload of an event as *level* shows it; at ``full`` the payload itself.
 
@@ -76,18 +74,18 @@ def view(
     """
     if level == "full":
         return arguments, keywords
-    copier = None if level == "none" else Copier(redactor)
     ways = _ways_of(spec)
     if len(ways) < len(arguments):
         ways = (*ways, *repeat(_content_way(""), len(arguments) - len(ways)))
-    shown = tuple([way(value, copier) for way, value in zip(ways, arguments, strict=False)])
+    own = None if level == "none" else copier
+    shown = tuple([way(value, own) for way, value in zip(ways, arguments, strict=False)])
     if not keywords:
         return shown, {}
-    return shown, {name: _way(spec, name)(each, copier) for name, each in keywords.items()}
+    return shown, {name: _way(spec, name)(each, own) for name, each in keywords.items()}
 
 
 def run_view(
-    tags: Sequence[str], metadata: Mapping[str, Any], level: Content, redactor: Redactor
+    tags: Sequence[str], metadata: Mapping[str, Any], level: Content, copier: Copier
 ) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """Return the tags and the metadata of a run as *level* shows them.
 
@@ -98,7 +96,6 @@ def run_view(
         return tuple(tags), metadata
     if not tags and not metadata:
         return (), {}
-    copier = Copier(redactor)
     kept = [tag for tag in tags if level == "redacted" or _is_structural(tag)]
     seen_tags = _closed(lambda: copier.copy(tuple(kept)), lambda: (WITHHELD,))
     if level == "none":
@@ -235,8 +232,17 @@ def _retry(state: Any, copier: Copier | None) -> RetryView | None:
     return RetryView(
         _closed(lambda: _number(getattr(state, "attempt_number", None)), _none),
         _closed(lambda: _number(getattr(state, "idle_for", None)), _none),
-        future_of(_error(failed, copier) if isinstance(failed, BaseException) else None),
+        _finished(_error(failed, copier) if isinstance(failed, BaseException) else None),
     )
+
+
+def _finished(error: BaseException | None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+    return future
 
 
 _WAYS: Final[Mapping[str, _Way]] = {

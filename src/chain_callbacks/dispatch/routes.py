@@ -86,8 +86,6 @@ _NEEDS_CHANNEL: Final = frozenset({"flush", "deliver", "after_fork"})
 
 _UNCOUNTED: Final = Counters()
 """The counters of what is put on a queue: it has not been told by then."""
-_FACTS_SIZE: Final = 1_024
-"""Bytes that an event keeps in memory without its content, roughly."""
 
 
 def _sink(listener: Listener, spec: EventSpec[...], tell: Tell, *, is_async: bool) -> Sink:
@@ -137,16 +135,14 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
     def tell_later(run: Recorded, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         try:
             view = view_of(run, spec, arguments, keywords, content, is_kept=True)
-            size = _FACTS_SIZE if content == "none" else view.size
-            if size > manner.queue_bytes:
+            if view.run.size > manner.queue_bytes:
                 # More than the queue may hold of all events together: what it says without content.
                 view = view_of(run, spec, arguments, keywords, "none", is_kept=True)
-                size = min(_FACTS_SIZE, manner.queue_bytes)
         except Exception as error:
             # The payload's own code raised. Who called this counts for nobody.
             count(sink, run, error)
             return
-        channel.put(sink, rank, view, size, seconds)
+        channel.put(sink, rank, view, min(view.run.size, manner.queue_bytes), seconds)
 
     return tell_later
 

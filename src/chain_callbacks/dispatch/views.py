@@ -5,25 +5,23 @@ A view is made when the first handler asks for its level, and shared by all that
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..events import EventSpec
 from ..handler import Content, RunFacts, Status
+from ..redaction import Copier, Keeper
 from . import privacy
 from .identity import moment
 from .options import options
-from .stand_ins import fields_of
 
 
 class RunView:
     """The facts of a run at one event, under the names that the run has for them.
 
-    *tags* and *metadata* are as its *content* level shows them.
+    *tags* and *metadata* are as its *content* level shows them. *size* is the bytes that the event
+    keeps in memory, roughly, as long as a queue does.
     """
 
     __slots__ = (
@@ -41,13 +39,19 @@ class RunView:
         "parent_id",
         "root_id",
         "run_type",
+        "size",
         "started_at",
         "status",
         "tags",
     )
 
     def __init__(
-        self, run: Recorded, tags: tuple[str, ...], metadata: Mapping[str, Any], content: Content
+        self,
+        run: Recorded,
+        tags: tuple[str, ...],
+        metadata: Mapping[str, Any],
+        content: Content,
+        size: int,
     ) -> None:
         self.id = run.id
         self.parent_id = run.parent_id
@@ -58,6 +62,7 @@ class RunView:
         self.tags = tags
         self.metadata = metadata
         self.content: Content = content
+        self.size = _FACTS_SIZE + size
         self.started_at = run.started_at
         self.status: Status | None = run.status
         self.duration = run.duration
@@ -82,13 +87,12 @@ class View(NamedTuple):
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
 
-    @property
-    def size(self) -> int:
-        """Bytes that it keeps in memory, roughly."""
-        return _size((self.arguments, self.keywords, self.run.tags, self.run.metadata))
 
+Labels = tuple[tuple[str, ...], Mapping[str, Any], int]
+"""The tags and the metadata of a run at one level, and the bytes that they keep."""
 
-Labels = tuple[tuple[str, ...], Mapping[str, Any]]
+_FACTS_SIZE: Final = 1_024
+"""Bytes that an event keeps without its content, roughly."""
 
 Views = tuple[tuple[Any, ...], dict[str, View]]
 """The arguments of an event of a run, and its views by level; a run keeps those of its last one."""
@@ -117,7 +121,8 @@ def view_of(
     """Return the event as *level* shows it.
 
     *is_kept* says that it outlives the call: at ``full`` the lists and dicts of the payload are
-    then copied, so that it shows what they held at this moment. The objects in them are the run's.
+    then copied, up to a bound, so that it shows what they held at this moment. The objects in them
+    are the run's.
     """
     views = run.views
     # The tuple of an event's arguments is its own, and lives as long as it is told.
@@ -139,84 +144,22 @@ def _view(
     level: Content,
 ) -> View:
     if level == "full":
-        seen = RunView(run, run.tags, _kept(run.metadata), level)
-        return View(seen, _kept(arguments), _kept(keywords))
-    tags, metadata = _labels(run, level) if run.tags or run.metadata else ((), {})
-    shown = privacy.view(spec, arguments, keywords, level, options.redactor)
-    return View(RunView(run, tags, metadata, level), *shown)
+        keeper = Keeper()
+        kept = keeper.copy(arguments), keeper.copy(keywords)
+        metadata = keeper.copy(run.metadata)
+        return View(RunView(run, run.tags, metadata, level, keeper.size), *kept)
+    tags, metadata, size = _labels(run, level) if run.tags or run.metadata else ((), {}, 0)
+    copier = Copier(options.redactor)
+    shown = privacy.view(spec, arguments, keywords, level, copier)
+    return View(RunView(run, tags, metadata, level, size + copier.size), *shown)
 
 
 def _labels(run: Recorded, level: Content) -> Labels:
     # They never change, and most runs have several events.
     labels = run.labels.get(level)
     if labels is None:
-        labels = privacy.run_view(run.tags, run.metadata, level, options.redactor)
+        copier = Copier(options.redactor)
+        shown = privacy.run_view(run.tags, run.metadata, level, copier)
+        labels = *shown, copier.size
         run.labels = {**run.labels, level: labels}
     return labels
-
-
-_DEPTH: Final = 16
-_Keep = Callable[[Any], Any]
-# Another thread may be changing what is copied: a mapping is looked through in a copy made at once.
-_COPIES: Final[Mapping[type, Callable[[Any, _Keep], Any]]] = {
-    list: lambda value, keep: [keep(each) for each in value],
-    tuple: lambda value, keep: tuple(keep(each) for each in value),
-    dict: lambda value, keep: {key: keep(each) for key, each in value.copy().items()},
-    defaultdict: lambda value, keep: defaultdict(
-        value.default_factory, {key: keep(each) for key, each in value.copy().items()}
-    ),
-    OrderedDict: lambda value, keep: OrderedDict(
-        (key, keep(each)) for key, each in value.copy().items()
-    ),
-    set: lambda value, _: value.copy(),
-    deque: lambda value, _: value.copy(),
-    bytearray: lambda value, _: value.copy(),
-}
-
-
-def _kept(value: Any, depth: int = _DEPTH, known: dict[int, tuple[Any, Any]] | None = None) -> Any:
-    """Return *value* with its containers copied, each once; cut off where they hold one another."""
-    copy = _COPIES.get(type(value))
-    if copy is None:
-        return value
-    if not depth:
-        return "… [cut]"
-    known = {} if known is None else known
-    if id(value) not in known:
-        # With the copy goes the original, so that no other one gets its id meanwhile.
-        known[id(value)] = copy(value, lambda each: _kept(each, depth - 1, known)), value
-    return known[id(value)][0]
-
-
-_NODES: Final = 10_000
-_NODE: Final = 64
-_POINTER: Final = 8
-
-
-def _size(value: Any) -> int:
-    """Return roughly how many bytes *value* keeps in memory, by its first parts."""
-    total, nodes = 0, 0
-    waiting = deque([value])
-    while waiting and nodes < _NODES:
-        each = waiting.popleft()
-        nodes += 1
-        total += _NODE
-        if isinstance(each, str | bytes | bytearray):
-            total += sys.getsizeof(each)
-            continue
-        parts = _parts(each)
-        total += len(parts) * _POINTER
-        waiting.extend(islice(parts, _NODES))
-    return total
-
-
-def _parts(value: Any) -> Collection[Any]:
-    if isinstance(value, Mapping):
-        return (*islice(value.keys(), _NODES), *islice(value.values(), _NODES))
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return value
-    if isinstance(value, BaseException):
-        return value.args
-    if isinstance(value, int | float | None):
-        return ()
-    return tuple((fields_of(value) or {}).values())

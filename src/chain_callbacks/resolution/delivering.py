@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..delivery.flush import flush_on_sigterm
 from ..dispatch.options import options
-from ..dispatch.redaction import DefaultRedactor, Redactor, Several
 from ..errors import SettingsError
+from ..redaction import DefaultRedactor, Redactor, Several
 from . import environment as env
 
 if TYPE_CHECKING:

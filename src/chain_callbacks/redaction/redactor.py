@@ -16,56 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple, Protocol
 
+from .keys import Phrase, Phrases, names_credential, names_usage, words_of
+
 MASK: Final = "[redacted]"
 
 _LONGEST_KEY: Final = 200
-
-_KEYS: Final = """
-    password, passwords, passwd, pwd, passphrase, passcode, db pass, user pass, smtp pass
-    secret, secrets, client secret, secret key, token, access token, access tokens
-    auth token, auth tokens, bearer token, bearer tokens, refresh token, refresh tokens, id token
-    api key, api keys, private key, private keys, access key, access keys, account key
-    signing key, encryption key, master key, license key, bearer, jwt, otp, sig, signature
-    auth, authorization, authentication, credential, credentials, cookie, cookies, session id
-    webhook url, connection string
-"""
-
-# "token" beside one of these is a count or a limit: facts, which are never masked.
-_COUNTING: Final = frozenset(
-    [
-        "budget",
-        "cost",
-        "count",
-        "counts",
-        "detail",
-        "details",
-        "length",
-        "limit",
-        "max",
-        "min",
-        "total",
-        "type",
-        "usage",
-    ]
-)
-_FACTS: Final = frozenset(
-    [
-        "tokens",
-        "inputtokens",
-        "outputtokens",
-        "totaltokens",
-        "maxtokens",
-        "prompttokens",
-        "completiontokens",
-        "reasoningtokens",
-        "cachedtokens",
-        "maxnewtokens",
-        "maxoutputtokens",
-        "maxcompletiontokens",
-    ]
-)
-
-_WORD: Final = r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]++"
 
 # Ordinary values of what only looks like a secret's key: a default, or the type in a signature.
 _HARMLESS: Final = frozenset(
@@ -124,7 +79,7 @@ _VALUE: Final = (
 )
 _BRACKET: Final = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?|'[^'\\]*+(?:\\.[^'\\]*+)*+'?|[\[\]{}]"
 _HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-_PREFIXED: Final = frozenset({"key", "keys", "id", "string", "pass"})
+_PREFIXED: Final = frozenset({"key", "keys", "string", "pass"})
 
 
 class Redactor(Protocol):
@@ -143,6 +98,14 @@ class Redactor(Protocol):
         ...
 
 
+def hides_number(redactor: Redactor, key: str) -> bool:
+    """Tell whether *redactor* masks a number under *key*, too.
+
+    One that does not say so by a method of this name masks whatever stands under what it hides.
+    """
+    return bool(getattr(redactor, "hides_number", redactor.hides)(key))
+
+
 class Several:
     """Masks what any of its redactors does."""
 
@@ -152,6 +115,10 @@ class Several:
     def hides(self, key: str, /) -> bool:
         """Tell whether one of them hides the key."""
         return any(redactor.hides(key) for redactor in self._redactors)
+
+    def hides_number(self, key: str, /) -> bool:
+        """Tell whether one of them hides a number under the key."""
+        return any(hides_number(redactor, key) for redactor in self._redactors)
 
     def redact(self, text: str, /) -> str:
         """Return *text* as it is once all have seen it, in their order."""
@@ -172,33 +139,23 @@ class DefaultRedactor:
         self._answers = lru_cache(maxsize=2048)(self._hides)
 
     @cached_property
-    def _phrases(self) -> frozenset[tuple[str, ...]]:
-        keys = (*_KEYS.replace("\n", ",").split(","), *self._extra_keys)
-        return frozenset(filter(None, map(_words, keys)))
-
-    @cached_property
-    def _joined(self) -> frozenset[str]:
-        return frozenset("".join(phrase) for phrase in self._phrases)
-
-    @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._phrases))
+    def _extra(self) -> Phrases:
+        return Phrases(self._extra_keys)
 
     def hides(self, key: str, /) -> bool:
-        """Tell whether a word, or words in a row, of *key* are among the keys."""
+        """Tell whether *key* names a credential, or has one of the extra keys in it."""
         return self._answers(key[:_LONGEST_KEY])
 
+    def hides_number(self, key: str, /) -> bool:
+        """Tell whether *key* has one of the extra keys in it: a credential is a text."""
+        return self._is_extra(words_of(key[:_LONGEST_KEY]))
+
     def _hides(self, key: str) -> bool:
-        words = _words(key)
-        if "".join(words) in _FACTS:
-            return False
-        if not _COUNTING.isdisjoint(words):
-            words = tuple(word for word in words if word != "token")
-        return not self._joined.isdisjoint(words) or any(
-            words[start : start + length] in self._phrases
-            for length in range(2, self._longest + 1)
-            for start in range(len(words) - length + 1)
-        )
+        words = words_of(key)
+        return names_credential(words) or self._is_extra(words)
+
+    def _is_extra(self, words: Phrase) -> bool:
+        return self._extra.is_in(words) and not names_usage(words)
 
     def redact(self, text: str, /) -> str:
         """Return *text* without private keys, services' tokens, and values of hidden keys."""
@@ -225,10 +182,18 @@ class DefaultRedactor:
             if not (self.hides(key) or self._hides_with_the_word_before(text, found, key)):
                 continue
             end = _end_of_value(text, found, key.lower(), patterns)
-            if text[found.end() : end].lower() not in _HARMLESS and end > found.end():
+            value = text[found.end() : end]
+            if value and not self._is_harmless(value, found, patterns):
                 kept += (text[done : found.end()], _mask(text, found, patterns))
                 done = end
         return "".join((*kept, text[done:]))
+
+    def _is_harmless(self, value: str, found: re.Match[str], patterns: _Patterns) -> bool:
+        key, value = found["key"], value.rstrip(")]}")
+        # In JSON, and in what looks like it, a number has no quotes, and its key has some.
+        if key and found[0][len(key)] in "\\\"'" and patterns.number.fullmatch(value):
+            return not self.hides_number(key)
+        return value.lower() in _HARMLESS
 
     def _suspects(self, text: str, patterns: _Patterns) -> Sequence[int]:
         """Return where the keys begin that are hidden, or might be, in their order."""
@@ -284,11 +249,6 @@ def _end_of_value(text: str, found: re.Match[str], key: str, patterns: _Patterns
     return start if value is None else value.end()
 
 
-@lru_cache(maxsize=2048)
-def _words(key: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in _patterns().word.findall(key))
-
-
 _Hint = tuple[str, re.Pattern[str]]
 """A pattern that finds something wherever another one does, and a mark that this begins with."""
 
@@ -303,7 +263,6 @@ class _Patterns:
     """The patterns, compiled when the first redacted view is made."""
 
     def __init__(self) -> None:
-        self.word = re.compile(_WORD)
         self.searches: tuple[_Search, ...] = (
             _Search(re.compile(_BLOCK), MASK, (_hint("-", "(?<=-----)BEGIN"),)),
             _Search(re.compile(_service()), MASK, tuple(_service_hints())),
@@ -318,6 +277,7 @@ class _Patterns:
         self.option = re.compile(_OPTION)
         self.key = re.compile(_KEY)
         self.value = re.compile(_VALUE, re.DOTALL)
+        self.number = re.compile(r"-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+")
         self.quote = re.compile(r"\\{0,4}+[\"']")
         self.bracket = re.compile(_BRACKET, re.DOTALL)
         self.lines = {quote: re.compile(rf"[^\r\n{quote}]*+") for quote in ("", '"', "'")}

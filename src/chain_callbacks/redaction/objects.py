@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, Final
 
+CUT: Final = "… [cut]"
+"""Stands for what is too deep in a payload, or too far behind, to be copied."""
+
+_ALIASES: Final = ("alias", "validation_alias", "serialization_alias")
 _TYPE: Final = "type"
+_BODIES: Final = ("content", "page_content", "text")
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
@@ -21,6 +25,23 @@ def fields_of(value: Any) -> dict[str, Any] | None:
         names = (field.name for field in dataclasses.fields(kind))
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
     return None
+
+
+@lru_cache(maxsize=256)
+def aliases_of(kind: Any) -> Mapping[str, tuple[str, ...]]:
+    """Return the other names of the fields of a dataclass or a pydantic model, by field."""
+    found: dict[str, list[Any]] = {}
+    for name, field in getattr(kind, "model_fields", {}).items() if is_model(kind) else ():
+        stated = [getattr(field, each, None) for each in _ALIASES]
+        choices = [each for one in stated for each in getattr(one, "choices", (one,))]
+        found[name] = [getattr(each, "path", (each,))[-1] for each in choices]
+    for field in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
+        found[field.name] = [field.metadata.get(each) for each in ("alias", "data_key", "name")]
+        found[field.name] += [getattr(field.default, each, None) for each in _ALIASES]
+    texts = {
+        name: tuple(each for each in some if type(each) is str) for name, some in found.items()
+    }
+    return {name: some for name, some in texts.items() if some}
 
 
 def rebuilt(value: Any, fields: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> Any:
@@ -66,6 +87,18 @@ def _empty(value: Any) -> Any:
     return None
 
 
+def cut_off(copies: list[Any], length: int) -> list[Any]:
+    """Return *copies*, and say at their end of how many they are the first.
+
+    Who reads messages, or documents, need not expect a text among them: it is said in one.
+    """
+    if len(copies) < length:
+        cut = f"… [cut, {length} items]"
+        like = emptied(copies[-1], **dict.fromkeys(_BODIES, cut)) if copies else None
+        copies.append(cut if like is None else like)
+    return copies
+
+
 def is_model(kind: type) -> bool:
     """Tell whether *kind* is a class of pydantic models, by what it has: nothing is imported."""
     return hasattr(kind, "model_copy") and isinstance(getattr(kind, "model_fields", None), dict)
@@ -105,13 +138,3 @@ def _stand_in_class(
 
     members = {"__module__": module, "__qualname__": qualname, "__str__": text}
     return type(name, (base,), members)
-
-
-def future_of(error: BaseException | None) -> Future[Any]:
-    """Return a finished future: what a failed attempt left."""
-    future: Future[Any] = Future()
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-    return future

@@ -7,7 +7,7 @@ is not shown. Types are told by what a class is, never by what an object says of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 from itertools import islice
@@ -16,8 +16,10 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from .redaction import MASK, Redactor
-from .stand_ins import emptied, fields_of, is_model, rebuilt, stand_in
+from .carriers import SCHEMA_VALUES, is_schema, keys_of_items, keys_of_record
+from .objects import CUT, aliases_of, cut_off, fields_of, is_model, rebuilt, stand_in
+from .redactor import MASK, Redactor, hides_number
+from .sizes import shallow_size
 
 DEPTH: Final = 16
 """How many containers and objects deep a copy goes."""
@@ -36,6 +38,7 @@ _MARGIN: Final = 256
 _PLAIN: Final = frozenset(
     {NoneType, bool, int, float, complex, range, UUID, datetime, date, time, timedelta, timezone}
 )
+_PLAIN_SIZE: Final = 32
 # Most of a payload is made of these: they are not asked what else they may be.
 _CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset})
 # Known by name: whoever has one has paid for the import.
@@ -44,13 +47,18 @@ _SECRETS: Final = frozenset({"Secret", "SecretBytes", "SecretStr"})
 # A model's answer may be large; what it used is told all the same.
 _USAGE: Final = frozenset({"llm_output", "response_metadata", "token_usage", "usage_metadata"})
 _RESERVE: Final = 100
-_BODIES: Final = ("content", "page_content", "text")
+# What a schema gives, as an example or by default, may be a secret if it is one of these.
+_GIVEN: Final = (str, list, dict)
 
 
 class Copier:
-    """Makes one redacted copy; the parts of one event share one, and so its bounds."""
+    """Makes one redacted copy; the parts of one event share one, and so its bounds.
+
+    *size* is the bytes that the copies keep, roughly.
+    """
 
     def __init__(self, redactor: Redactor, *, nodes: int = NODES) -> None:
+        self.size = 0
         self._redactor = redactor
         self._has_reserve = nodes == NODES
         self._nodes = nodes
@@ -68,6 +76,7 @@ class Copier:
         if kind is str:
             return self.text(value)
         if kind in _PLAIN:
+            self.size += _PLAIN_SIZE
             return value
         if kind not in _CONTAINERS:
             if (kind.__module__, kind.__qualname__) in _PLAIN_BY_NAME:
@@ -81,12 +90,14 @@ class Copier:
         if id(value) in self._path:
             return "[cycle]"
         if self._nodes < 0 or len(self._path) >= DEPTH:
-            return "… [cut]"
+            return CUT
         self._path.add(id(value))
         try:
-            return self._copy(value, kind)
+            made = self._copy(value, kind)
         finally:
             self._path.discard(id(value))
+        self.size += shallow_size(made)
+        return made
 
     def text(self, value: str) -> str:
         """Return a text cut to size, with its length said, and redacted."""
@@ -116,6 +127,7 @@ class Copier:
         redacted = self._redactor.redact(text)
         if type(redacted) is not str:
             raise TypeError("A redactor's redact() returned something else than a text.")
+        self.size += str.__sizeof__(redacted)
         return redacted
 
     def _named(self, value: Enum | PurePath) -> Any:
@@ -127,7 +139,7 @@ class Copier:
         is_own = isinstance(value, Enum) or type(value).__module__.startswith("pathlib")
         return value if is_own and text == inner else text
 
-    def _copy(self, value: Any, kind: type) -> Any:
+    def _copy(self, value: Any, kind: Any) -> Any:
         if kind is dict:
             return self._mapping(value)
         if kind not in _CONTAINERS:
@@ -136,8 +148,7 @@ class Copier:
             if issubclass(kind, dict | Mapping):
                 return self._mapping(value)
         if issubclass(kind, list):
-            values, length = list.__getitem__(value, slice(ITEMS)), list.__len__(value)
-            return self._pair(values, length) or self._items(values, length)
+            return self._items(list.__getitem__(value, slice(ITEMS)), list.__len__(value))
         if issubclass(kind, tuple):
             return self._tuple(value, kind)
         if issubclass(kind, set | frozenset):
@@ -150,28 +161,40 @@ class Copier:
         extra = getattr(value, "__pydantic_extra__", None) if is_model(kind) else None
         return rebuilt(
             value,
-            {name: self._value(name, each) for name, each in fields.items()},
+            self._fields(fields, aliases_of(kind)),
             None if extra is None else self._mapping(extra),
         )
 
     def _value(self, key: str, value: Any) -> Any:
         """Return a copy of what stands under *key*; a switch, or nothing at all, is no secret."""
-        if value is None or value is True or value is False or not self._redactor.hides(key):
+        if value is None or value is True or value is False or not self._hides(key, value):
             if self._nodes <= 0 and self._has_reserve and key in _USAGE:
-                return Copier(self._redactor, nodes=_RESERVE).copy(value)
+                reserve = Copier(self._redactor, nodes=_RESERVE)
+                kept = reserve.copy(value)
+                self.size += reserve.size
+                return kept
             return self.copy(value)
+        if is_schema(value):
+            return self._schema(value)
         self._nodes -= 1
         return MASK
 
+    def _hides(self, key: str, value: Any) -> bool:
+        is_number = _is_number(value) or (
+            type(value) in (list, tuple) and value and all(map(_is_number, value[:ITEMS]))
+        )
+        return hides_number(self._redactor, key) if is_number else self._redactor.hides(key)
+
+    def _schema(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of a schema of what is hidden, without the values that it gives."""
+        return {
+            key: MASK if each and key in SCHEMA_VALUES and type(each) in _GIVEN else self.copy(each)
+            for key, each in value.items()
+        }
+
     def _mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
         pairs = list(islice(value.items(), ITEMS))
-        # {"name": "Authorization", "value": ...}, as headers and variables are often written.
-        for key, each in pairs:
-            if key in ("name", "key") and isinstance(each, str):
-                is_secret = self._redactor.hides(each)
-                break
-        else:
-            is_secret = False
+        keys = keys_of_record(pairs, self._redactor.hides)
         copy: dict[Any, Any] = {}
         for key, each in pairs:
             if self._nodes <= 0:
@@ -179,15 +202,26 @@ class Copier:
             name = self._key(key)
             if name in copy:
                 name = f"{name} ({len(copy)})"
-            if is_secret and key == "value":
-                copy[name] = MASK
-            elif isinstance(key, str):
-                copy[name] = self._value(key, each)
-            else:
+            text = keys.get(key) or _text_of(key)
+            if text is None:
                 copy[name] = self.copy(each)
+            elif key == "required" and type(each) is list:
+                # The names of a schema's fields, two of which are no pair.
+                copy[name] = self._items(each[:ITEMS], len(each), {})
+            else:
+                copy[name] = self._value(text, each)
         if len(copy) < len(value):
             copy["…"] = f"[cut, {len(value)} items]"
         return copy
+
+    def _fields(
+        self, fields: Mapping[str, Any], aliases: Mapping[str, Sequence[str]]
+    ) -> dict[str, Any]:
+        hides = self._redactor.hides
+        keys = dict(keys_of_record(fields.items(), hides))
+        for name in aliases.keys() & fields.keys() - keys.keys():
+            keys[name] = next(filter(hides, aliases[name]), name)
+        return {name: self._value(keys.get(name, name), each) for name, each in fields.items()}
 
     def _key(self, key: Any) -> Any:
         copy = self.copy(key)
@@ -199,40 +233,49 @@ class Copier:
             return _withheld(type(key))
         return copy
 
-    def _items(self, values: Collection[Any], length: int) -> list[Any]:
+    def _items(
+        self, values: Sequence[Any], length: int, keys: Mapping[int, str] | None = None
+    ) -> list[Any]:
+        if keys is None:
+            keys = keys_of_items(values, length, self._redactor.hides)
         copies: list[Any] = []
-        for value in values:
+        for place, value in enumerate(values):
             if self._nodes <= 0:
                 break
-            copies.append(self.copy(value))
-        if len(copies) < length:
-            cut = f"… [cut, {length} items]"
-            # Who reads messages, or documents, need not expect a text among them.
-            like = emptied(copies[-1], **dict.fromkeys(_BODIES, cut)) if copies else None
-            copies.append(cut if like is None else like)
-        return copies
+            copies.append(self._value(keys[place], value) if place in keys else self.copy(value))
+        return cut_off(copies, length)
 
     def _tuple(self, value: tuple[Any, ...], kind: Any) -> tuple[Any, ...]:
         values = tuple.__getitem__(value, slice(ITEMS))
         length = tuple.__len__(value)
         names = getattr(kind, "_fields", None)
         if isinstance(names, tuple) and len(names) == length == len(values):
-            pairs = zip(names, values, strict=True)
-            return tuple.__new__(kind, [self._value(name, each) for name, each in pairs])
-        return tuple(self._pair(values, length) or self._items(values, length))
-
-    def _pair(self, values: Sequence[Any], length: int) -> list[Any] | None:
-        # A header, as servers and clients have it.
-        if length != 2 or not isinstance(values[0], str):
-            return None
-        return [self.copy(values[0]), self._value(values[0], values[1])]
+            fields = self._fields(dict(zip(names, values, strict=True)), {})
+            return tuple.__new__(kind, fields.values())
+        return tuple(self._items(values, length))
 
     def _set(self, value: Any, kind: type) -> Any:
-        copies = self._items(list(islice(value, ITEMS)), len(value))
+        copies = self._items(list(islice(value, ITEMS)), len(value), {})
         try:
             return frozenset(copies) if issubclass(kind, frozenset) else set(copies)
         except TypeError:
             return copies
+
+
+def _text_of(key: Any) -> str | None:
+    """Return what *key* says: of several words in a row the last one."""
+    kind = type(key)
+    if issubclass(kind, str):
+        return str.__str__(key)
+    if issubclass(kind, bytes):
+        return bytes.decode(key, "latin-1")
+    if kind is tuple and key:
+        return _text_of(key[-1])
+    return _text_of(key.value) if issubclass(kind, Enum) else None
+
+
+def _is_number(value: Any) -> bool:
+    return issubclass(type(value), int | float)
 
 
 _PLAIN_TEXTS: Final = (BaseException.__str__, KeyError.__str__)

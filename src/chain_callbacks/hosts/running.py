@@ -7,6 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from ..dispatch.context import Attached, Scope, current, surroundings
+from ..dispatch.delivery.portal import sweeper
+from ..dispatch.identity import source
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.runs import PastRun, Run, interruptions
@@ -185,3 +187,17 @@ def treat_as_interruption(kind: type[BaseException]) -> None:
     """
     if kind not in interruptions.kinds:
         interruptions.kinds = (*interruptions.kinds, kind)
+
+
+def monotonic() -> float:
+    """Return the time in seconds by the clock that times runs; tests may replace that clock."""
+    return source.monotonic()
+
+
+def call_soon(function: Callable[[], object]) -> None:
+    """Call *function* soon, on a thread of ours.
+
+    For finalisers, which may run while any lock is held and so must not call a handler. ``flush``
+    and the end of the process wait for it.
+    """
+    sweeper.take(function)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from chain_callbacks.clients import ClientChatModel, MissingKeyError
 from chain_callbacks.runnables import BaseMessage
+from chain_callbacks_clients import ClientChatModel, MissingKeyError
 
 from .host import ANTHROPIC
 from .messages import Messages, request, request_tool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-from chain_callbacks.clients import Vendor, watch, watch_all
+from chain_callbacks_clients import Vendor, watch, watch_all
 
 from .messages import Messages
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece, UsageSoFar, usage_of
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
@@ -17,6 +16,7 @@ from chain_callbacks.runnables import (
     UsageMetadata,
 )
 from chain_callbacks.runnables.messages import ToolCallChunk
+from chain_callbacks_clients import Piece, UsageSoFar, usage_of
 
 _CALL: Final = "tool_use"
 

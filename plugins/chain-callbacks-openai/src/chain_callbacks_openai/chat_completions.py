@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece, UsageSoFar
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
@@ -20,6 +19,7 @@ from chain_callbacks.runnables.messages import (
     convert_to_messages,
     parse_tool_calls,
 )
+from chain_callbacks_clients import Piece, UsageSoFar
 
 from .tokens import usage
 

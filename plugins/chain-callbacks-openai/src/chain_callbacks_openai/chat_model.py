@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chain_callbacks.clients import ClientChatModel
 from chain_callbacks.runnables import BaseMessage
+from chain_callbacks_clients import ClientChatModel
 
 from .chat_completions import ChatCompletions, request_messages
 from .host import OPENAI

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
@@ -20,6 +19,7 @@ from chain_callbacks.runnables.messages import (
     convert_to_messages,
     parse_tool_calls,
 )
+from chain_callbacks_clients import Piece
 
 from .tokens import usage
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chain_callbacks.clients import usage_of
 from chain_callbacks.runnables import UsageMetadata
+from chain_callbacks_clients import usage_of
 
 
 def usage(reported: Mapping[str, Any] | None) -> UsageMetadata | None:

@@ -7,20 +7,26 @@ which may be read as events or as bytes, closed, left, or never read at all.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.delivery.portal import sweeper
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
-from ..events import on_llm_new_token
-from ..runnables import AIMessage, BaseMessage, ChatGeneration, ChatGenerationChunk, LLMResult
-from ..runnables.chunks import reported
-from ..runnables.messages import message_chunk_to_message
+from chain_callbacks import Run
+from chain_callbacks.events import on_llm_new_token
+from chain_callbacks.hosts import call_soon
+from chain_callbacks.runnables import (
+    AIMessage,
+    BaseMessage,
+    ChatGeneration,
+    ChatGenerationChunk,
+    LLMResult,
+    message_chunk_to_message,
+)
+
 from .translation import Endpoint, Piece, Reading
 from .wire import EventLines, parsed, plain
 
@@ -90,8 +96,8 @@ class Call:
             answer = parsed(self._body)
             return self._endpoint.answers(answer) if isinstance(answer, Mapping) else []
         choices = sorted({piece.choice for piece in self._given})
-        sums = (reported([p.chunk for p in self._given if p.choice == n]) for n in choices)
-        return [message_chunk_to_message(each) for each in sums if isinstance(each, AIMessage)]
+        sums = (reduce(add, (p.chunk for p in self._given if p.choice == n)) for n in choices)
+        return [message_chunk_to_message(each) for each in sums]
 
     def _result(self) -> LLMResult:
         none: list[AIMessage] = []
@@ -109,7 +115,7 @@ class Call:
 
     def _partial(self) -> Mapping[str, Any]:
         is_known = self._given or self._body is not None
-        return {"response": self._result()} if is_known else NO_KEYWORDS
+        return {"response": self._result()} if is_known else {}
 
     # Its events; each has its asynchronous twin.
 
@@ -165,8 +171,7 @@ class Call:
     def leave(self) -> None:
         """Have the run ended on another thread: a collector calls, and may stand in any lock."""
         if self.run.status is None:
-            with contextlib.suppress(RuntimeError):  # At the interpreter's end no thread starts.
-                sweeper.take(self.end_left)
+            call_soon(self.end_left)
 
     __del__ = leave
 

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import pytest
 
-from ...clients import hooks
-from ...resolution.scope import attached
-from ...runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks import attached
+from chain_callbacks.runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import hooks
 from .vendor import (
     ANSWER,
     KEY,

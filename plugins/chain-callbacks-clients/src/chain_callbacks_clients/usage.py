@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ..runnables import UsageMetadata
+from chain_callbacks.runnables import UsageMetadata
 
 
 class UsageSoFar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ChainCallbacksError
+from chain_callbacks.errors import ChainCallbacksError
 
 
 class MissingKeyError(ChainCallbacksError, LookupError):

@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from ..dispatch.manager import CallbackManager
-from ..dispatch.runs import Run
-from ..runnables import (
+from chain_callbacks import CallbackManager, Run
+from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
     BaseChatModel,
@@ -20,6 +19,7 @@ from ..runnables import (
     Runnable,
     RunnableConfig,
 )
+
 from .errors import MissingKeyError, NoAnswerError
 from .hooks import install
 from .translation import Endpoint, Reading, Vendor, invocation_params, ls_metadata

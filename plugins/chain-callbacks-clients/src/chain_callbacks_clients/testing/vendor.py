@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final
 
 import pytest
 
-from ...clients import ClientChatModel
-from ...runnables import LLMResult
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks.runnables import LLMResult
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import ClientChatModel
 
 KEY: Final = "sk-c4n4ry-0123456789"
 QUESTION: Final = "What is 1 + 2?"

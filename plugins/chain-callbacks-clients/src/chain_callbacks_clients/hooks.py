@@ -18,11 +18,10 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from ..dispatch.context import here
-from ..dispatch.runs import Run
-from ..dispatch.sinks import NO_KEYWORDS
-from ..hosts.running import manager_at, model_around, run_at
-from ..runnables.wrappers import RetryState
+from chain_callbacks import Run
+from chain_callbacks.hosts import here, manager_at, model_around, run_at
+from chain_callbacks.runnables import RetryState
+
 from .calls import Call
 from .translation import Vendor, invocation_params, ls_metadata
 from .wire import plain
@@ -152,8 +151,6 @@ def _begun(vendor: Vendor, client: Any, options: Any) -> Call | None:
         params = invocation_params(vendor.provider, body, endpoint.content)
         told = {"invocation_params": params, "options": {}}
         run.payload = (([call.asked(body)],), told)
-    else:
-        run.payload = ((), NO_KEYWORDS)
     return call
 
 

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Final
 
 import pytest
 
-from ...clients import ClientChatModel, MissingKeyError, NoAnswerError
-from ...resolution.scope import attached
-from ...runnables import (
+from chain_callbacks import attached
+from chain_callbacks.runnables import (
     AIMessage,
     HumanMessage,
     SystemMessage,
@@ -22,9 +23,9 @@ from ...runnables import (
     create_agent,
     tool,
 )
-from ...runnables.chunks import combined
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import ClientChatModel, MissingKeyError, NoAnswerError
 from .vendor import (
     ANSWER,
     KEY,
@@ -107,7 +108,7 @@ class NativeSuite(VendorSuite):
             stream = model.astream if is_async else model.stream
             chunks = await all_of(stream(QUESTION, {"callbacks": [recorder]}))
 
-        total = combined(chunks)
+        total = reduce(add, chunks)
         assert (whole.content, whole.usage_metadata) == (total.content, total.usage_metadata)
         first_token = total.response_metadata.pop("time_to_first_token")
         assert whole.response_metadata == total.response_metadata
@@ -174,7 +175,8 @@ class NativeSuite(VendorSuite):
             config: Any = {"callbacks": [recorder]}
             if way.endswith("stream"):
                 stream = agent.astream if way == "astream" else agent.stream
-                messages = combined(await all_of(stream(QUESTION, config)))["messages"]
+                chunks = await all_of(stream(QUESTION, config))
+                messages = [message for chunk in chunks for message in chunk["messages"]]
             else:
                 ask = agent.ainvoke if way == "async" else agent.invoke
                 messages = (await got(ask(QUESTION, config)))["messages"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..dispatch.identity import source
-from ..runnables import AIMessage, AIMessageChunk, BaseMessage
+from chain_callbacks.hosts import monotonic
+from chain_callbacks.runnables import AIMessage, AIMessageChunk, BaseMessage
 
 FIRST_TOKEN: Final = "time_to_first_token"  # noqa: S105  A name.
 """In ``response_metadata`` of what was streamed: seconds from the request to its first token."""
@@ -84,7 +84,7 @@ class Reading:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._reader = endpoint.reader()
-        self._began = source.monotonic()
+        self._began = monotonic()
         self._has_begun = False
 
     @property
@@ -98,7 +98,7 @@ class Reading:
             chunk = piece.chunk
             if not self._has_begun and (chunk.content or chunk.tool_call_chunks):
                 self._has_begun = True
-                seconds = round(source.monotonic() - self._began, 6)
+                seconds = round(monotonic() - self._began, 6)
                 chunk.response_metadata = {**chunk.response_metadata, FIRST_TOKEN: seconds}
             yield piece
 

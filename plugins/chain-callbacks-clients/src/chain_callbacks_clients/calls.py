@@ -1,23 +1,25 @@
-"""One call that a program makes of a vendor's client, as a chat-model run.
+"""One call of a model that a program makes through its vendor's client, as a chat-model run.
 
-A call ends where its answer does: with the request, or with the stream that the request opened,
-which may be read as events or as bytes, closed, left, or never read at all.
+A call ends where its answer ends: with the request, or with the stream that the request opened. A
+stream may be read as events or as bytes, closed, dropped, or never read at all.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar, Token
 from dataclasses import replace
-from functools import reduce
 from operator import add
-from typing import Any, Final, Literal, TypeVar
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, overload
 from weakref import WeakSet
 
 from chain_callbacks import Run
 from chain_callbacks.events import on_llm_new_token
-from chain_callbacks.hosts import call_soon
+from chain_callbacks.hosts import call_soon, here, manager_at, model_around, run_at
 from chain_callbacks.runnables import (
     AIMessage,
     BaseMessage,
@@ -27,77 +29,259 @@ from chain_callbacks.runnables import (
     message_chunk_to_message,
 )
 
-from .translation import Endpoint, Piece, Reading
+from .steps import Steps, adrive, drive
+from .translation import Endpoint, Piece, Reading, Vendor, invocation_params, ls_metadata
 from .wire import EventLines, parsed, plain
 
 log = logging.getLogger("chain_callbacks")
 
 T = TypeVar("T")
+Read = Callable[[Any], Iterable[Any]]
 
-Ended = Literal["ok", "closed"]
+sending: Final[ContextVar[Call | None]] = ContextVar("chain_callbacks_call", default=None)
+"""The call whose request is being sent."""
 
-_DONE: Final = object()
 _open: Final[WeakSet[Call]] = WeakSet()
 
 
-@atexit.register
-def _end_all() -> None:
-    for call in tuple(_open):
-        call.end_left()
+def _as_event(item: Any) -> Iterable[Any]:
+    return (plain(item),)
+
+
+def _unread(_: Any) -> Iterable[Any]:
+    return ()
+
+
+@functools.cache
+def _end_open_calls_at_exit() -> None:
+    @atexit.register
+    def end_all() -> None:
+        for call in tuple(_open):
+            call.end_left()
+
+
+def begin(vendor: Vendor, endpoint: Endpoint, *body: Any) -> Call | None:
+    """Return the call of a request that is about to be sent, for a ``with`` block around it.
+
+    None if nobody listens, or if the request is made by a model that has a run of its own.
+
+    Args:
+        vendor: Whose client sends it.
+        endpoint: How the request and its answer read as messages.
+        body: The request, as the client has it. Fields of later parts replace those of earlier
+            ones; a part that is no mapping is left to the server to refuse.
+    """
+    manager = manager_at(here())
+    if manager is None or manager.is_silent or model_around() is not None:
+        return None
+    parts = [part for part in map(plain, body) if isinstance(part, Mapping)]
+    request = {key: value for part in parts for key, value in part.items()}
+    run = run_at(
+        manager,
+        "chat_model",
+        endpoint.name,
+        id_path=endpoint.name.split("."),
+        metadata=ls_metadata(vendor.provider, request),
+    )
+    call = Call(run, endpoint)
+    if run.hears(run.kind.start):
+        params = invocation_params(vendor.provider, request, endpoint.content)
+        told = {"invocation_params": params, "options": {}}
+        run.payload = (([call.asked(request)],), told)
+    return call
 
 
 class Call:
-    """A request to *endpoint*, and what came of it, told through *run*."""
+    """One request and its answer, told through *run*.
+
+    Enter it, by ``with`` or ``async with``, around the code that sends the request. The run ends on
+    leaving, unless the answer is a stream that somebody else goes on to read.
+    """
+
+    _token: Token[Call | None]
 
     def __init__(self, run: Run, endpoint: Endpoint) -> None:
         self.run = run
         self._endpoint = endpoint
         self._reading = Reading(endpoint)
         self._given: list[Piece] = []
-        self._body: bytes | None = None
-        self._lines: EventLines | None = None
-        self._is_typed = self._is_stepping = False
-        self.is_open = False
+        self._answer: Any = None
+        self._is_observed = self._is_stepping = self._is_open = False
         self._keeps = run.hears(run.kind.end) or run.hears(run.kind.error)
         self._hears_tokens = run.hears(on_llm_new_token)
 
-    # What was asked and answered.
+    # The request.
+
+    def __enter__(self) -> Self:
+        self.run.__enter__()
+        self._token = sending.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        drive(self._sent(error))
+
+    async def __aenter__(self) -> Self:
+        await self.run.__aenter__()
+        self._token = sending.set(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await adrive(self._sent(error))
+
+    def _sent(self, error: BaseException | None) -> Steps:
+        sending.reset(self._token)
+        del self._token  # It refers to the whole context.
+        self.run.exit()
+        if error is not None:
+            yield from self._failing(error)
+        elif not self._is_open:
+            yield from self._ending()
 
     def asked(self, body: Mapping[str, Any]) -> list[BaseMessage]:
         """Return what *body* says to the model."""
         return self._translated(lambda: self._endpoint.messages(body), [])
 
-    def take(self, body: bytes) -> None:
-        """Note the whole answer."""
-        self._body = body
+    def take(self, answer: Any) -> None:
+        """Note the whole answer: the bytes of a JSON value, or the client's object for it."""
+        self._answer = answer
+
+    def keep_open(self) -> None:
+        """Leave the run open on leaving the ``with`` block: its answer has yet to be read."""
+        self._is_open = True
+        _open.add(self)
+        _end_open_calls_at_exit()
+
+    # The stream.
+
+    @overload
+    def observe(self, items: Iterator[T], read: Read = ...) -> Iterator[T]: ...
+    @overload
+    def observe(self, items: AsyncIterator[T], read: Read = ...) -> AsyncIterator[T]: ...
+
+    def observe(self, items: Any, read: Read = _as_event) -> Any:
+        """Return *items*, each told before it is given; the run ends with them.
+
+        Args:
+            items: What the client gives, an iterator or an asynchronous one.
+            read: Returns the events of an item, as JSON values; the item itself if not given.
+        """
+        self.keep_open()
+        self._is_observed = True
+        return self._through(items, read)
+
+    def observe_bytes(self, received: Any, *, is_events: bool) -> Any:
+        """Return the bytes of a response; they are read unless somebody observes its events."""
+        if self._is_observed:
+            return received
+        return self._through(received, EventLines().read if is_events else self._collect)
+
+    def _collect(self, received: bytes) -> Iterable[Any]:
+        if self._answer is None:
+            self._answer = bytearray()
+        self._answer += received
+        return ()
+
+    def _through(self, flow: Any, read: Read) -> Any:
+        if not (self._keeps or self._hears_tokens):
+            read = _unread
+        return (self._astepped if hasattr(flow, "__anext__") else self._stepped)(flow, read)
+
+    def _stepped(self, flow: Iterator[T], read: Read) -> Iterator[T]:
+        try:
+            self._is_stepping = True
+            for item in flow:
+                for event in read(item):
+                    drive(self._telling(event))
+                self._is_stepping = False
+                yield item
+                self._is_stepping = True
+            drive(self._ending())
+        except BaseException as error:
+            drive(self._stopped(error))
+            raise
+
+    async def _astepped(self, flow: AsyncIterator[T], read: Read) -> AsyncIterator[T]:
+        try:
+            self._is_stepping = True
+            async for item in flow:
+                for event in read(item):
+                    await adrive(self._telling(event))
+                self._is_stepping = False
+                yield item
+                self._is_stepping = True
+            await adrive(self._ending())
+        except BaseException as error:
+            await adrive(self._stopped(error))
+            raise
+
+    def close(self) -> None:
+        """End the run because its response was closed; do nothing if the stream is at its end."""
+        drive(self._closing())
+
+    async def aclose(self) -> None:
+        """Do what ``close`` does, from asynchronous code."""
+        await adrive(self._closing())
+
+    def leave(self) -> None:
+        """End the run soon, on another thread: a finaliser may run while any lock is held."""
+        if self.run.status is None:
+            call_soon(self.end_left)
+
+    __del__ = leave
+
+    def end_left(self) -> None:
+        """End the run of a stream that nobody reads any more."""
+        drive(self._ending("closed"))
+
+    # What is told.
+
+    def _telling(self, event: Any) -> Steps:
+        for piece in self._read(event):
+            if self._hears_tokens:
+                told = {"chunk": ChatGenerationChunk(piece.chunk)}
+                token = (on_llm_new_token, (piece.chunk.text,), told)
+                yield self.run.tell, self.run.atell, token, {}
+        if self._reading.is_complete:
+            yield from self._ending()
+
+    def _ending(self, status: Literal["ok", "closed"] = "ok") -> Steps:
+        if self.run.status is None:
+            output = self._result() if self.run.hears(self.run.kind.end) else None
+            yield self.run.end, self.run.aend, (output,), {"status": status}
+
+    def _failing(self, error: BaseException) -> Steps:
+        is_known = self._given or self._answer is not None
+        partial = {"response": self._result()} if is_known else {}
+        yield self.run.fail, self.run.afail, (error,), {"keywords": partial}
+
+    def _closing(self) -> Steps:
+        # The client closes the response in the step that reads its end: that is no early close.
+        if not self._is_stepping:
+            yield from self._ending("closed")
+
+    def _stopped(self, error: BaseException) -> Steps:
+        if isinstance(error, GeneratorExit):
+            self.leave()
+        else:
+            yield from self._failing(error)
 
     def _read(self, event: Any) -> list[Piece]:
-        if not (self._keeps or self._hears_tokens) or not isinstance(event, Mapping):
+        if not isinstance(event, Mapping):
             return []
         pieces: list[Piece] = self._translated(lambda: [*self._reading.read(event)], [])
         if self._keeps:
             self._given.extend(pieces)
         return pieces
-
-    def _translated(self, translate: Callable[[], T], otherwise: T) -> T:
-        # What a server sends must not break a program that would never have looked at it.
-        try:
-            return translate()
-        except Exception as error:
-            log.warning(
-                "What %s got could not be read: %s. Its handlers are told without it.",
-                self.run.name,
-                type(error).__name__,
-            )
-            return otherwise
-
-    def _messages(self) -> list[AIMessage]:
-        if self._body is not None:
-            answer = parsed(self._body)
-            return self._endpoint.answers(answer) if isinstance(answer, Mapping) else []
-        choices = sorted({piece.choice for piece in self._given})
-        sums = (reduce(add, (p.chunk for p in self._given if p.choice == n)) for n in choices)
-        return [message_chunk_to_message(each) for each in sums]
 
     def _result(self) -> LLMResult:
         none: list[AIMessage] = []
@@ -110,155 +294,27 @@ class Call:
             llm_output={**named[0].response_metadata} if named else None,
         )
 
-    def _output(self) -> LLMResult | None:
-        return self._result() if self.run.hears(self.run.kind.end) else None
+    def _messages(self) -> list[AIMessage]:
+        if self._answer is not None:
+            is_raw = isinstance(self._answer, bytes | bytearray)
+            answer = parsed(self._answer) if is_raw else plain(self._answer)
+            return self._endpoint.answers(answer) if isinstance(answer, Mapping) else []
+        choices = sorted({piece.choice for piece in self._given})
+        return [
+            message_chunk_to_message(
+                functools.reduce(add, (p.chunk for p in self._given if p.choice == choice))
+            )
+            for choice in choices
+        ]
 
-    def _partial(self) -> Mapping[str, Any]:
-        is_known = self._given or self._body is not None
-        return {"response": self._result()} if is_known else {}
-
-    # Its events; each has its asynchronous twin.
-
-    def tell(self, event: Any) -> None:
-        """Tell of what a stream event adds."""
-        for piece in self._read(event):
-            if self._hears_tokens:
-                self.run.tell(on_llm_new_token, (piece.chunk.text,), _chunk(piece))
-        if self._reading.is_complete:
-            self.end()
-
-    async def atell(self, event: Any) -> None:
-        """Do what ``tell`` does, from asynchronous code."""
-        for piece in self._read(event):
-            if self._hears_tokens:
-                await self.run.atell(on_llm_new_token, (piece.chunk.text,), _chunk(piece))
-        if self._reading.is_complete:
-            await self.aend()
-
-    def end(self, status: Ended = "ok") -> None:
-        """End the run with the answer, as far as it was read; do nothing where it ended before."""
-        if self.run.status is None:
-            self.run.end(self._output(), status=status)
-
-    async def aend(self, status: Ended = "ok") -> None:
-        """Do what ``end`` does, from asynchronous code."""
-        if self.run.status is None:
-            await self.run.aend(self._output(), status=status)
-
-    def fail(self, error: BaseException) -> None:
-        """End the run with what left it, and with the answer as far as it is known."""
-        self.run.fail(error, keywords=self._partial())
-
-    async def afail(self, error: BaseException) -> None:
-        """Do what ``fail`` does, from asynchronous code."""
-        await self.run.afail(error, keywords=self._partial())
-
-    def closed(self) -> None:
-        """End the run, unless what closes the response is the step that reads its end."""
-        if not self._is_stepping:
-            self.end("closed")
-
-    async def aclosed(self) -> None:
-        """Do what ``closed`` does, from asynchronous code."""
-        if not self._is_stepping:
-            await self.aend("closed")
-
-    def end_left(self) -> None:
-        """End the run of a stream that nobody reads any more."""
-        if self.run.started_at is not None:
-            self.end("closed")
-
-    def leave(self) -> None:
-        """Have the run ended on another thread: a collector calls, and may stand in any lock."""
-        if self.run.status is None:
-            call_soon(self.end_left)
-
-    __del__ = leave
-
-    # The stream that it opened.
-
-    def opened(self) -> None:
-        """Note that the answer is read by whoever gets it."""
-        self.is_open = True
-        _open.add(self)
-
-    def observed(self, items: Iterator[T]) -> Iterator[T]:
-        """Give *items*, the events as the client has them, each told before it is given."""
-        self._is_typed = True
-        return self._stepped(items, plain_event)
-
-    def aobserved(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Give *items*; see ``observed``."""
-        self._is_typed = True
-        return self._astepped(items, plain_event)
-
-    def teed(self, received: Iterator[bytes], *, is_events: bool) -> Iterator[bytes]:
-        """Give the bytes of a response as they come; they are read unless its events are."""
-        return received if self._is_typed else self._stepped(received, self._reader_of(is_events))
-
-    def ateed(self, received: AsyncIterator[bytes], *, is_events: bool) -> AsyncIterator[bytes]:
-        """Give the bytes of a response as they come; see ``teed``."""
-        return received if self._is_typed else self._astepped(received, self._reader_of(is_events))
-
-    def _reader_of(self, is_events: bool) -> Callable[[Any], Iterable[Any]]:  # noqa: FBT001
-        if is_events:
-            return EventLines().read
-
-        def keep(received: bytes) -> Iterable[Any]:
-            self._body = (self._body or b"") + received
-            return ()
-
-        return keep
-
-    def _stepped(self, flow: Iterator[T], read: Callable[[T], Iterable[Any]]) -> Iterator[T]:
+    def _translated(self, translate: Callable[[], T], otherwise: T) -> T:
+        # What a server sends must not break a program that would never have looked at it.
         try:
-            while True:
-                self._is_stepping = True
-                try:
-                    item: Any = next(flow, _DONE)
-                finally:
-                    self._is_stepping = False
-                if item is _DONE:
-                    break
-                for event in read(item):
-                    self.tell(event)
-                yield item
-            self.end()
-        except GeneratorExit:
-            self.leave()
-            raise
-        except BaseException as error:
-            self.fail(error)
-            raise
-
-    async def _astepped(
-        self, flow: AsyncIterator[T], read: Callable[[T], Iterable[Any]]
-    ) -> AsyncIterator[T]:
-        try:
-            while True:
-                self._is_stepping = True
-                try:
-                    item: Any = await anext(flow, _DONE)
-                finally:
-                    self._is_stepping = False
-                if item is _DONE:
-                    break
-                for event in read(item):
-                    await self.atell(event)
-                yield item
-            await self.aend()
-        except GeneratorExit:
-            self.leave()
-            raise
-        except BaseException as error:
-            await self.afail(error)
-            raise
-
-
-def plain_event(item: Any) -> tuple[Any]:
-    """Return the one event that a client's object for it is."""
-    return (plain(item),)
-
-
-def _chunk(piece: Piece) -> Mapping[str, Any]:
-    return {"chunk": ChatGenerationChunk(piece.chunk)}
+            return translate()
+        except Exception as error:
+            log.warning(
+                "A message of %s could not be read: %s. Its handlers get the event without it.",
+                self.run.name,
+                type(error).__name__,
+            )
+            return otherwise

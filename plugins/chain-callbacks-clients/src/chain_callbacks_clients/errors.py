@@ -1,4 +1,4 @@
-"""What goes wrong between a chat model and its vendor's client, beyond the client's own errors."""
+"""Errors of a native chat model, besides those that its client raises."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from chain_callbacks.errors import ChainCallbacksError
 
 
 class MissingKeyError(ChainCallbacksError, LookupError):
-    """A model has no key; nothing was sent."""
+    """A model has no API key; nothing was sent."""
 
     model: str
     variable: str
 
     def __init__(self, *, model: str, variable: str) -> None:
         super().__init__(
-            f"{model} has no key: {variable} is not set, and api_key was not given. Set one of "
-            "them; a server of your own, at base_url, may take any text.",
+            f"{model} has no API key: {variable} is not set and api_key was not given. Set one of "
+            "them; a local server, given by base_url, may accept any text.",
             model=model,
             variable=variable,
         )
 
 
 class NoAnswerError(ChainCallbacksError, ValueError):
-    """A server answered with success, and with something that is no answer of a model."""
+    """A server answered successfully, but not with an answer of a model."""
 
     model: str
     expected: str
 
     def __init__(self, *, model: str, expected: str) -> None:
         super().__init__(
-            f"{model} got no answer: what the server sent is not {expected}. Check that base_url "
-            "is that of a compatible server.",
+            f"{model} got no answer: the server did not send {expected}. Check that base_url is "
+            "the address of a compatible server.",
             model=model,
             expected=expected,
         )

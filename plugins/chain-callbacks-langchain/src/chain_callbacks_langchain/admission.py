@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from chain_callbacks import BaseCallbackHandler as OurHandler
 from chain_callbacks import CallbackManager, Local
-from chain_callbacks.policies import WithPolicy
+from chain_callbacks.hosts import WithPolicy
 
 _OURS: Final = (str, CallbackManager, Local, WithPolicy, OurHandler)
 _WRAPPED: Final = "__chain_callbacks_langchain__"

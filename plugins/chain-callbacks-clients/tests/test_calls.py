@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -358,14 +359,61 @@ def test_handlers_of_a_start_alone_have_no_stream_read_for_them() -> None:
     assert "ok" == call.run.status
 
 
+class Hostile:
+    """A client's object that cannot be read."""
+
+    def model_dump(self, **kwargs: Any) -> Any:
+        raise RuntimeError("no")
+
+
+def test_request_that_cannot_be_read_harms_nobody(recorder: RecordingHandler) -> None:
+    """It is sent as it is, and its run starts without it."""
+    with attached(recorder):
+        call = begin(BEEHIVE, Words(), {"prompt": Hostile()})
+    assert call is not None
+    with call:
+        pass
+
+    assert [("ok", 1)] == [(run.status, run.ends) for run in recorder.runs]
+    assert [[]] == recorder.records[0].payload["messages"]
+
+
+def test_call_may_be_left_in_another_context(recorder: RecordingHandler) -> None:
+    """A generator around a call is resumed wherever its reader is."""
+
+    def around() -> Iterator[None]:
+        with started():
+            yield
+
+    with attached(recorder):
+        steps = around()
+        copy_context().run(next, steps)
+        copy_context().run(next, steps, None)
+
+    assert [("ok", 1)] == [(run.status, run.ends) for run in recorder.runs]
+
+
+def test_event_that_cannot_be_read_is_left_out_alone(recorder: RecordingHandler) -> None:
+    """The events beside it are told, also where one piece of bytes has them all."""
+    received = b'data: {"word": "In "}\n\ndata: {"no": "word"}\n\ndata: {"word": "vain"}\n\n'
+    with attached(recorder), started() as call:
+        stream = call.observe_bytes(iter([received]), is_events=True)
+
+    assert [received] == list(stream)
+    assert ["In ", "vain"] == tokens(recorder)
+    assert "In vain" == text_of(recorder)
+
+
 @pytest.mark.parametrize(
     "use",
     [
         lambda call: call.take({"no": "text"}),
         lambda call: call.take(b"<html>"),
+        lambda call: call.take(Hostile()),
         lambda call: [*call.observe(iter([{"no": "word"}]))],
+        lambda call: [*call.observe(iter([Hostile()]))],
     ],
-    ids=["answer", "bytes", "event"],
+    ids=["answer", "bytes", "hostile answer", "event", "hostile event"],
 )
 def test_answer_that_cannot_be_read_harms_nobody(
     recorder: RecordingHandler, use: Callable[[Call], Any]

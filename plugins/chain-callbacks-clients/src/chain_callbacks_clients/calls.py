@@ -7,6 +7,7 @@ stream may be read as events or as bytes, closed, dropped, or never read at all.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -22,7 +23,6 @@ from chain_callbacks.events import on_llm_new_token
 from chain_callbacks.hosts import call_soon, here, manager_at, model_around, run_at
 from chain_callbacks.runnables import (
     AIMessage,
-    BaseMessage,
     ChatGeneration,
     ChatGenerationChunk,
     LLMResult,
@@ -74,21 +74,36 @@ def begin(vendor: Vendor, endpoint: Endpoint, *body: Any) -> Call | None:
     manager = manager_at(here())
     if manager is None or manager.is_silent or model_around() is not None:
         return None
-    parts = [part for part in map(plain, body) if isinstance(part, Mapping)]
-    request = {key: value for part in parts for key, value in part.items()}
-    run = run_at(
-        manager,
-        "chat_model",
-        endpoint.name,
-        id_path=endpoint.name.split("."),
-        metadata=ls_metadata(vendor.provider, request),
-    )
-    call = Call(run, endpoint)
+    name = endpoint.name
+    parts = _translated(name, lambda: [*map(plain, body)])
+    request = {k: v for part in parts if isinstance(part, Mapping) for k, v in part.items()}
+    metadata = ls_metadata(vendor.provider, request)
+    run = run_at(manager, "chat_model", name, id_path=name.split("."), metadata=metadata)
     if run.hears(run.kind.start):
+        messages = _translated(name, lambda: endpoint.messages(request))
         params = invocation_params(vendor.provider, request, endpoint.content)
-        told = {"invocation_params": params, "options": {}}
-        run.payload = (([call.asked(request)],), told)
-    return call
+        run.payload = (([messages],), {"invocation_params": params, "options": {}})
+    return Call(run, endpoint)
+
+
+def _translated(name: str, translate: Callable[[], list[T]]) -> list[T]:
+    """Return what *translate* returns, or nothing if it fails.
+
+    What a program sends and gets must not break it only because somebody listens.
+    """
+    try:
+        return translate()
+    except Exception as error:
+        _warn(name, error)
+        return []
+
+
+def _warn(name: str, error: Exception) -> None:
+    log.warning(
+        "A message of %s could not be read: %s. Its handlers get the event without it.",
+        name,
+        type(error).__name__,
+    )
 
 
 class Call:
@@ -139,17 +154,14 @@ class Call:
         await adrive(self._sent(error))
 
     def _sent(self, error: BaseException | None) -> Steps:
-        sending.reset(self._token)
+        with contextlib.suppress(ValueError):  # A generator may be resumed in another context.
+            sending.reset(self._token)
         del self._token  # It refers to the whole context.
         self.run.exit()
         if error is not None:
             yield from self._failing(error)
         elif not self._is_open:
             yield from self._ending()
-
-    def asked(self, body: Mapping[str, Any]) -> list[BaseMessage]:
-        """Return what *body* says to the model."""
-        return self._translated(lambda: self._endpoint.messages(body), [])
 
     def take(self, answer: Any) -> None:
         """Note the whole answer: the bytes of a JSON value, or the client's object for it."""
@@ -175,7 +187,6 @@ class Call:
             items: What the client gives, an iterator or an asynchronous one.
             read: Returns the events of an item, as JSON values; the item itself if not given.
         """
-        self.keep_open()
         self._is_observed = True
         return self._through(items, read)
 
@@ -192,6 +203,7 @@ class Call:
         return ()
 
     def _through(self, flow: Any, read: Read) -> Any:
+        self.keep_open()
         if not (self._keeps or self._hears_tokens):
             read = _unread
         return (self._astepped if hasattr(flow, "__anext__") else self._stepped)(flow, read)
@@ -200,8 +212,7 @@ class Call:
         try:
             self._is_stepping = True
             for item in flow:
-                for event in read(item):
-                    drive(self._telling(event))
+                drive(self._telling(item, read))
                 self._is_stepping = False
                 yield item
                 self._is_stepping = True
@@ -214,8 +225,7 @@ class Call:
         try:
             self._is_stepping = True
             async for item in flow:
-                for event in read(item):
-                    await adrive(self._telling(event))
+                await adrive(self._telling(item, read))
                 self._is_stepping = False
                 yield item
                 self._is_stepping = True
@@ -245,8 +255,8 @@ class Call:
 
     # What is told.
 
-    def _telling(self, event: Any) -> Steps:
-        for piece in self._read(event):
+    def _telling(self, item: Any, read: Read) -> Steps:
+        for piece in self._pieces(item, read):
             if self._hears_tokens:
                 told = {"chunk": ChatGenerationChunk(piece.chunk)}
                 token = (on_llm_new_token, (piece.chunk.text,), told)
@@ -275,17 +285,26 @@ class Call:
         else:
             yield from self._failing(error)
 
-    def _read(self, event: Any) -> list[Piece]:
-        if not isinstance(event, Mapping):
-            return []
-        pieces: list[Piece] = self._translated(lambda: [*self._reading.read(event)], [])
+    def _pieces(self, item: Any, read: Read) -> list[Piece]:
+        found: list[Piece] = []
+        try:
+            events = [*read(item)]
+        except Exception as error:
+            _warn(self.run.name, error)
+            return found
+        for event in events:
+            if isinstance(event, Mapping):
+                # An event that cannot be read is no reason to miss the others.
+                try:
+                    found += self._reading.read(event)
+                except Exception as error:
+                    _warn(self.run.name, error)
         if self._keeps:
-            self._given.extend(pieces)
-        return pieces
+            self._given += found
+        return found
 
     def _result(self) -> LLMResult:
-        none: list[AIMessage] = []
-        messages = self._translated(self._messages, none)
+        messages = _translated(self.run.name, self._messages)
         named = [
             replace(each, id=each.id or f"run-{self.run.id}-{n}") for n, each in enumerate(messages)
         ]
@@ -306,15 +325,3 @@ class Call:
             )
             for choice in choices
         ]
-
-    def _translated(self, translate: Callable[[], T], otherwise: T) -> T:
-        # What a server sends must not break a program that would never have looked at it.
-        try:
-            return translate()
-        except Exception as error:
-            log.warning(
-                "A message of %s could not be read: %s. Its handlers get the event without it.",
-                self.run.name,
-                type(error).__name__,
-            )
-            return otherwise

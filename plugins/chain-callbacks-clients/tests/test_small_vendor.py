@@ -46,6 +46,10 @@ class Texts:
         return TextReader()
 
 
+class OtherTexts(Texts):
+    name = "other.texts"
+
+
 class TextReader:
     is_complete = False
 
@@ -99,7 +103,7 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture(autouse=True)
 def _nobody_watches_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the clients of other tests of this process alone."""
-    monkeypatch.setattr(hooks, "_everywhere", set())
+    monkeypatch.setattr(hooks, "_everywhere", {})
 
 
 def client_of(server: ScriptedServer, **options: Any) -> openai.OpenAI:
@@ -142,6 +146,21 @@ def test_every_client_is_heard_if_all_are_watched(
                 each.chat.completions.create(**ASKED)
 
     assert ["one", "two"] == texts(recorder)
+
+
+def test_client_is_read_as_the_vendor_that_watches_it(
+    server: ScriptedServer, recorder: RecordingHandler
+) -> None:
+    """One client serves several vendors, whose requests and answers may differ."""
+    other = Vendor("other", "openai", {"/chat/completions": OtherTexts()})
+    server.will(answer(), answer())
+    with client_of(server) as client, client_of(server) as second, attached(recorder):
+        watch_all(SMALL)
+        watch(other, second)
+        for each in (client, second):
+            each.chat.completions.create(**ASKED)
+
+    assert ["chat_model small.texts", "chat_model other.texts"] == recorder.trees()
 
 
 def test_bytes_of_an_answer_are_read_as_the_program_reads_them(
@@ -209,6 +228,24 @@ def test_hooks_are_put_in_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert before == dict(vars(Client))
 
 
+def test_hooks_are_put_in_once(
+    server: ScriptedServer, recorder: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second thread, or a child that was forked halfway, puts in those that are lacking."""
+    owner: Any = openai._base_client.SyncAPIClient
+    server.will(answer())
+    with client_of(server) as client, attached(recorder):
+        watch(SMALL, client)
+        hooked = owner._process_response
+        monkeypatch.setattr(owner, "request", owner.request.__wrapped__)
+        monkeypatch.setattr(hooks, "_hooked", set())
+        watch(SMALL, client)
+        client.chat.completions.create(**ASKED)
+
+    assert hooked is owner._process_response
+    assert ["chat_model small.texts"] == recorder.trees()
+
+
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_native_model_answers_through_the_client(
     server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
@@ -251,6 +288,27 @@ def test_native_model_has_a_client_for_each_loop(server: ScriptedServer) -> None
 
     assert 3 == len({id(each) for each in clients})
     assert all(each.is_closed() for each in clients)
+
+
+def test_threads_that_call_first_share_one_client(server: ScriptedServer) -> None:
+    """Both make one, since neither waits for the other: the one that is not kept is closed."""
+    server.will(answer(), answer())
+    both = threading.Barrier(2)
+    made = []
+
+    class Model(SmallChatModel):
+        def _make_client(self, *, is_async: bool, **options: Any) -> Any:
+            both.wait(30)
+            made.append(super()._make_client(is_async=is_async, **options))
+            return made[-1]
+
+    model = Model("small-1", base_url=f"{server.url}/v1", api_key="none")
+    assert ["Hello."] * 2 == [each.text for each in model.batch(["Hi", "Hi"])]
+    kept = model.own_client(is_async=False)
+    assert [each is not kept for each in made] == [each.is_closed() for each in made]
+    assert 2 == len(made)
+    model.close()
+    assert kept.is_closed()
 
 
 def test_missing_key_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,8 @@ class ClientChatModel(BaseChatModel):
     key_variable: ClassVar[str]
     """The environment variable from which the client takes its key."""
 
+    _client: Any = None
+
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that apply unless others are given."""
 
@@ -78,7 +80,6 @@ class ClientChatModel(BaseChatModel):
         self._key = _secret(api_key)
         options = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries}
         self._options = _stated(options)
-        self._client: Any = None
         # Connections belong to the loop that opened them.
         self._async_clients: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -136,9 +137,14 @@ class ClientChatModel(BaseChatModel):
         )
 
     def _sync_client(self) -> Any:
-        if self._client is None:
-            self._client = self._new_client(is_async=False)
-        return self._client
+        client = self._client
+        if client is None:
+            made = self._new_client(is_async=False)
+            # Another thread may have made one meanwhile. A lock would be held during an import.
+            client = vars(self).setdefault("_client", made)
+            if client is not made:
+                made.close()
+        return client
 
     def _async_client(self) -> Any:
         loop = asyncio.get_running_loop()
@@ -153,7 +159,7 @@ class ClientChatModel(BaseChatModel):
 
     def close(self) -> None:
         """Close the connections of synchronous calls; the next one opens new ones."""
-        client, self._client = self._client, None
+        client = vars(self).pop("_client", None)
         if client is not None:
             client.close()
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from importlib import import_module
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from chain_callbacks import Run
 from chain_callbacks.hosts import model_around
@@ -28,24 +27,24 @@ from .translation import Vendor
 
 Client = TypeVar("Client")
 
-_lock = threading.Lock()
+_MARK: Final = "__chain_callbacks_hook__"
 _hooked: Final[set[str]] = set()
-_everywhere: Final[set[str]] = set()
-_watched: Final[WeakSet[Any]] = WeakSet()
+_everywhere: Final[dict[str, Vendor]] = {}
+_watched: Final[WeakKeyDictionary[Any, Vendor]] = WeakKeyDictionary()
 
 
 def watch(vendor: Vendor, client: Client) -> Client:
     """Make the calls of *client* runs, and those of its copies by ``with_options``; return it."""
     install(vendor)
     # A copy of a client shares its connections; nothing else tells that it is one.
-    _watched.add(client._client)  # type: ignore[attr-defined]
+    _watched[client._client] = vendor  # type: ignore[attr-defined]
     return client
 
 
 def watch_all(vendor: Vendor) -> None:
     """Make the calls of every client of *vendor* runs, including clients made before."""
     install(vendor)
-    _everywhere.add(vendor.package)
+    _everywhere[vendor.package] = vendor
 
 
 def install(vendor: Vendor) -> None:
@@ -54,31 +53,35 @@ def install(vendor: Vendor) -> None:
     Raises:
         AttributeError: The client is of another build: it lacks one of the methods.
     """
-    with _lock:
-        if vendor.package in _hooked:
-            return
-        base = import_module(f"{vendor.package}._base_client")
-        streams = import_module(f"{vendor.package}._streaming")
-        sync, asynchronous = base.SyncAPIClient, base.AsyncAPIClient
-        hooks: list[tuple[type, str, Callable[[Any], Any]]] = [
-            (sync, "request", functools.partial(_request, vendor)),
-            (asynchronous, "request", functools.partial(_arequest, vendor)),
-            (sync, "_process_response", _process_response),
-            (asynchronous, "_process_response", _process_response),
-            (sync, "_sleep_for_retry", _sleep_for_retry),
-            (asynchronous, "_sleep_for_retry", _asleep_for_retry),
-            (streams.Stream, "__stream__", _stream),
-            (streams.AsyncStream, "__stream__", _stream),
-        ]
-        originals = [getattr(owner, name) for owner, name, _ in hooks]
-        for (owner, name, hook), original in zip(hooks, originals, strict=True):
-            setattr(owner, name, functools.wraps(original)(hook(original)))
-        _hooked.add(vendor.package)
+    if vendor.package in _hooked:
+        return
+    base = import_module(f"{vendor.package}._base_client")
+    streams = import_module(f"{vendor.package}._streaming")
+    sync, asynchronous = base.SyncAPIClient, base.AsyncAPIClient
+    hooks: list[tuple[type, str, Callable[[Any], Any]]] = [
+        (sync, "request", functools.partial(_request, vendor.package)),
+        (asynchronous, "request", functools.partial(_arequest, vendor.package)),
+        (sync, "_process_response", _process_response),
+        (asynchronous, "_process_response", _process_response),
+        (sync, "_sleep_for_retry", _sleep_for_retry),
+        (asynchronous, "_sleep_for_retry", _asleep_for_retry),
+        (streams.Stream, "__stream__", _stream),
+        (streams.AsyncStream, "__stream__", _stream),
+    ]
+    originals = [getattr(owner, name) for owner, name, _ in hooks]
+    for (owner, name, hook), original in zip(hooks, originals, strict=True):
+        # A mark, and no lock: an import may wait for a thread that would wait for the lock, and a
+        # process may be forked while it is held.
+        if not hasattr(original, _MARK):
+            hooked = functools.wraps(original)(hook(original))
+            setattr(hooked, _MARK, True)
+            setattr(owner, name, hooked)
+    _hooked.add(vendor.package)
 
 
-def _request(vendor: Vendor, original: Any) -> Any:
+def _request(package: str, original: Any) -> Any:
     def request(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        call = _call(vendor, client, options)
+        call = _call(package, client, options)
         if call is None:
             return original(client, cast_to, options, *args, **kwargs)
         with call:
@@ -87,9 +90,9 @@ def _request(vendor: Vendor, original: Any) -> Any:
     return request
 
 
-def _arequest(vendor: Vendor, original: Any) -> Any:
+def _arequest(package: str, original: Any) -> Any:
     async def request(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        call = _call(vendor, client, options)
+        call = _call(package, client, options)
         if call is None:
             return await original(client, cast_to, options, *args, **kwargs)
         async with call:
@@ -98,9 +101,10 @@ def _arequest(vendor: Vendor, original: Any) -> Any:
     return request
 
 
-def _call(vendor: Vendor, client: Any, options: Any) -> Call | None:
+def _call(package: str, client: Any, options: Any) -> Call | None:
     """Return the call that a request is; None if it is none, or if nobody listens."""
-    if vendor.package not in _everywhere and client._client not in _watched:
+    vendor = _watched.get(client._client) or _everywhere.get(package)
+    if vendor is None:
         return None
     endpoint = vendor.endpoints.get(options.url.partition("?")[0])
     if endpoint is None or options.method.lower() != "post":

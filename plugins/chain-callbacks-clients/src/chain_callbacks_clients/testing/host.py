@@ -402,7 +402,7 @@ class HostSuite(VendorSuite):
     ) -> None:
         """Instrumenting one client leaves the others alone."""
         # Other tests in this process may have instrumented all clients.
-        monkeypatch.setattr(hooks, "_everywhere", set())
+        monkeypatch.setattr(hooks, "_everywhere", {})
         server.will(Reply(self.answer(ANSWER)))
         async with self.client(server, is_async=False):
             other = self.make_client(server.url, is_async=False, api_key=KEY)

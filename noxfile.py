@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -14,19 +15,31 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
 
 
+def paths_of(*plugins: str) -> list[str]:
+    """Return the paths of *plugins*, and of those plugins of ours that they depend on.
+
+    All are to be installed by one command, so that pip never looks for ours on an index.
+    """
+    found: dict[str, None] = {}
+    for plugin in plugins:
+        project = nox.project.load_toml(f"plugins/{plugin}/pyproject.toml")["project"]
+        needed = [Requirement(each).name for each in project["dependencies"]]
+        found |= dict.fromkeys(paths_of(*(name for name in needed if name in PLUGINS)))
+        found[f"./plugins/{plugin}"] = None
+    return [*found]
+
+
 def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
     """Install the core and *plugins* from the tree, with the tools of a dependency group.
 
-    Both are named by path, in one command, so that pip never looks for ours on an index. What the
-    tests of a plugin need besides, its own group says.
+    What the tests of a plugin need besides, its own group says.
     """
-    paths = [f"./plugins/{plugin}" for plugin in plugins]
     tools = [*nox.project.dependency_groups(PROJECT, group)]
     for plugin in plugins:
         project = nox.project.load_toml(f"plugins/{plugin}/pyproject.toml")
         if "tests" in project.get("dependency-groups", {}):
             tools += nox.project.dependency_groups(project, "tests")
-    session.install(".[test]", *paths, *tools)
+    session.install(".[test]", *paths_of(*plugins), *tools)
 
 
 OF_PLUGINS = [f"plugins/{plugin}/tests" for plugin in PLUGINS]
@@ -200,5 +213,5 @@ def real_model(session: nox.Session) -> None:
         session.install("xllamacpp")
         session.run("python", "tests/real_model/serve.py")
         return
-    session.install(".", *(f"./plugins/{name}" for name in CLIENTS), "xllamacpp")
+    session.install(".", *paths_of(*CLIENTS), "xllamacpp")
     session.run("python", "tests/real_model/demonstrate.py")

@@ -41,13 +41,13 @@ from chain_callbacks.runnables import (
     Document,
     FakeListChatModel,
     HumanMessage,
+    RetryState,
     RunnableLambda,
     ToolCall,
     ToolMessage,
     tool,
 )
 from chain_callbacks.runnables.outputs import AgentAction, AgentFinish, ChatGeneration, LLMResult
-from chain_callbacks.runnables.wrappers import RetryState
 
 WORD = "c4naryXq7Zp0"
 """Not to be found at `none`: ordinary data, which looks like nothing."""

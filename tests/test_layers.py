@@ -1,4 +1,4 @@
-"""Two guards beside the import contract: plugins keep to public names, importing costs nothing."""
+"""Guards beside the import contract: plugins keep to public names, importing costs nothing."""
 
 from __future__ import annotations
 
@@ -71,6 +71,75 @@ def test_plugins_mention_no_private_name_of_the_core() -> None:
     found = {
         str(path.relative_to(ROOT)): private_names(path.read_text("utf-8")) for path in sources
     }
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def listed_names(page: str) -> dict[str, set[str]]:
+    """Return the modules that have a section on *page*, each with the names listed there."""
+    _, *sections = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
+    listed = {}
+    for heading, text in zip(sections[::2], sections[1::2], strict=True):
+        names = {re.split(r"\W", code)[0] for code in re.findall(r"`([^`\n]+)`", text)}
+        listed |= dict.fromkeys(re.findall(r"`([\w.]+)`", heading), names)
+    return listed
+
+
+def unlisted_imports(source: str, listed: dict[str, set[str]]) -> list[str]:
+    """Return what *source* imports from packages of ours, other than *listed* names and modules."""
+    imported = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported += [("", each.name) for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported += [(node.module or "", each.name) for each in node.names]
+    ours = [each for each in imported if ".".join(each).strip(".").startswith(CORE)]
+    return [
+        path
+        for module, name in ours
+        if (path := f"{module}.{name}".strip(".")) not in listed
+        and name not in listed.get(module, ())
+    ]
+
+
+PAGE = """
+## `chain_callbacks`
+
+| `Run` | one unit of work |
+
+## `chain_callbacks.hosts`
+
+| `run_at(manager, name)`, `Gate` | what the bridge needs |
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from chain_callbacks import Run, hosts", []),
+        ("from chain_callbacks.hosts import Gate, run_at", []),
+        ("import chain_callbacks.hosts", []),
+        ("from . import tree\nfrom .tree import Place\nimport json", []),
+        ("from chain_callbacks.hosts import manager", ["chain_callbacks.hosts.manager"]),
+        ("from chain_callbacks import dispatch", ["chain_callbacks.dispatch"]),
+        ("from chain_callbacks.dispatch.runs import Run", ["chain_callbacks.dispatch.runs.Run"]),
+        ("import chain_callbacks.dispatch.runs", ["chain_callbacks.dispatch.runs"]),
+        ("def f():\n    from chain_callbacks import Gate", ["chain_callbacks.Gate"]),
+        ("from chain_callbacks_clients import Call", ["chain_callbacks_clients.Call"]),
+    ],
+)
+def test_unlisted_imports_are_found(source: str, expected: list[str]) -> None:
+    """A module, or a name, that the page does not list is found, wherever it is imported."""
+    assert expected == unlisted_imports(source, listed_names(PAGE))
+
+
+def test_plugins_import_only_names_of_the_public_page() -> None:
+    """A change of the core's own modules breaks no plugin, ours or anybody else's."""
+    listed = listed_names((ROOT / "docs" / "reference" / "public-api.md").read_text("utf-8"))
+    found = {
+        str(path.relative_to(ROOT)): unlisted_imports(path.read_text("utf-8"), listed)
+        for path in ROOT.glob("plugins/*/src/**/*.py")
+    }
+    assert len(found) > 30
     assert {path: names for path, names in found.items() if names} == {}
 
 

@@ -30,9 +30,8 @@ from chain_callbacks.dispatch.privacy import WITHHELD, run_view, view
 from chain_callbacks.handler import Content
 from chain_callbacks.policies import stricter
 from chain_callbacks.redaction import MASK, Copier, DefaultRedactor, copies
-from chain_callbacks.runnables import AIMessage, Document, HumanMessage, ToolMessage
+from chain_callbacks.runnables import AIMessage, Document, HumanMessage, RetryState, ToolMessage
 from chain_callbacks.runnables.outputs import AgentAction, AgentFinish, ChatGeneration, LLMResult
-from chain_callbacks.runnables.wrappers import RetryState
 
 CANARY = "c4nary-Xq7Zp0"
 KEY = "sk-c4nary-Xq7Zp0-a1B2c3D4"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -241,6 +242,25 @@ def test_pages_install_only_what_there_is():
             for word in told.split():
                 is_folder = word.startswith(".") and (ROOT / word / "pyproject.toml").is_file()
                 assert is_folder or word in {"-e", "nox", *known}, f"{name(page)}: {word}"
+
+
+def test_pages_install_a_plugin_with_those_it_depends_on():
+    """No command that installs a plugin from the tree has pip look for another one on an index."""
+    projects = [
+        tomllib.loads(path.read_text("utf-8"))["project"]
+        for path in ROOT.glob("plugins/*/pyproject.toml")
+    ]
+    ours = {each["name"] for each in projects}
+    needed = {
+        each["name"]: ours & {Requirement(line).name for line in each["dependencies"]}
+        for each in projects
+    }
+    assert {"chain-callbacks-clients"} == needed["chain-callbacks-openai"]
+    for page in PAGES:
+        for told in re.findall(r"pip install ([^`\n|&#]+)", page.read_text("utf-8")):
+            installed = {Path(word).name for word in told.split() if word.startswith("./plugins/")}
+            missing = {each for plugin in installed for each in needed[plugin]} - installed
+            assert not missing, f"{name(page)}: {told} lacks {missing}"
 
 
 @pytest.mark.parametrize(

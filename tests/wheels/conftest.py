@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email import message_from_bytes
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,14 +46,24 @@ def clean_python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return python
 
 
+def needed(wheel: Path, ours: Mapping[str, Path]) -> set[Path]:
+    """Return *wheel* and those of *ours* that it depends on, by what its metadata says."""
+    with ZipFile(wheel) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+    lines = metadata.get_all("Requires-Dist", [])
+    names = {Requirement(line).name.replace("-", "_") for line in lines}
+    return {wheel}.union(*(needed(ours[each], ours) for each in names & ours.keys()))
+
+
 @pytest.fixture
 def python_with(wheels: tuple[Path, ...], tmp_path: Path) -> Callable[[str], Path]:
-    """Makes an environment with the wheels of the core and of one plugin; its Python."""
+    """Makes an environment with the wheels of one plugin and of ours that it needs; its Python."""
+    ours = {wheel.name.partition("-")[0]: wheel for wheel in wheels}
 
     def make(plugin: str) -> Path:
-        ours = ("chain_callbacks-", f"chain_callbacks_{plugin}-")
         python = make_environment(tmp_path / "alone")
-        pip(python, "install", *(each for each in wheels if each.name.startswith(ours)))
+        pip(python, "install", *needed(ours[f"chain_callbacks_{plugin}"], ours))
         return python
 
     return make

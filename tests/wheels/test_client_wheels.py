@@ -1,4 +1,4 @@
-"""The plugins for vendors' clients as they are installed: each wheel alone with the core's."""
+"""The plugins for vendors' clients as they are installed: each with the wheels that it needs."""
 
 from __future__ import annotations
 

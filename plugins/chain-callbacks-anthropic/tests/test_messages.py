@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import anthropic
 
 from chain_callbacks.testing import Reply
-from chain_callbacks.testing.clients import QUESTION, Application, Call, ClientSuite
 from chain_callbacks_anthropic import ChatAnthropic, instrument
+from chain_callbacks_clients.testing import QUESTION, Application, Call, ClientSuite
 
 USAGE = {
     "input_tokens": 6,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import openai
 
 from chain_callbacks.testing import Reply
-from chain_callbacks.testing.clients import QUESTION, Application, Call, ClientSuite
+from chain_callbacks_clients.testing import QUESTION, Application, Call, ClientSuite
 from chain_callbacks_openai import ChatOpenAI, instrument
 
 USAGE = {

@@ -77,6 +77,7 @@ def test_response_is_read_with_its_calls_and_counts(recorder: RecordingHandler) 
         {"role": "user", "content": [{"type": "input_text", "text": "How is it?"}]},
         {**CALL},
         {"type": "function_call_output", "call_id": "call_1", "output": "Mild."},
+        {"role": "critic", "content": "No message of ours has this role."},
     ]
     reply = Reply(response(output=[TEXT, CALL], usage=USAGE))
     with ScriptedServer(reply) as server, client_of(server) as client, attached(recorder):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..context import SUPPRESSED, Scope, here
     from ..delivery.flush import before_end
     from ..dispatch.run import Run
+    from ..policies import WithPolicy
     from .activation import Bridge, activate, bridges
     from .imports import after_import
     from .running import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         manager_at,
         manager_below,
         model_around,
+        monotonic,
         own_scope,
         run_around,
         run_at,
@@ -38,6 +40,7 @@ __all__ = [
     "Gate",
     "Run",
     "Scope",
+    "WithPolicy",
     "activate",
     "add_finder",
     "add_model_finder",
@@ -50,6 +53,7 @@ __all__ = [
     "manager_at",
     "manager_below",
     "model_around",
+    "monotonic",
     "own_scope",
     "run_around",
     "run_at",
@@ -63,6 +67,7 @@ _MODULES = {
     "Gate": ".running",
     "Run": "..dispatch.run",
     "Scope": "..context",
+    "WithPolicy": "..policies",
     "activate": ".activation",
     "add_finder": ".running",
     "add_model_finder": ".running",
@@ -77,6 +82,7 @@ _MODULES = {
     "defer": ".running",
     "manager_at": ".running",
     "model_around": ".running",
+    "monotonic": ".running",
     "run_at": ".running",
     "silent_manager": ".running",
     "treat_as_interruption": ".running",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ..context import Scope, current, surroundings
 from ..delivery.loop_thread import sweeper
+from ..dispatch.identity import source
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes
 from ..dispatch.run import PastRun, Run, interruptions
@@ -190,3 +191,8 @@ def treat_as_interruption(kind: type[BaseException]) -> None:
     """
     if kind not in interruptions.kinds:
         interruptions.kinds = (*interruptions.kinds, kind)
+
+
+def monotonic() -> float:
+    """Return the time in seconds by the clock that times runs; tests may replace that clock."""
+    return source.monotonic()

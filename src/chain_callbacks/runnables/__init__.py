@@ -20,11 +20,25 @@ from .messages import (
     HumanMessage,
     SystemMessage,
     ToolCall,
+    ToolCallChunk,
     ToolMessage,
     UsageMetadata,
+    convert_to_messages,
+    message_chunk_to_message,
+    parse_tool_calls,
 )
 from .models import BaseChatModel
-from .outputs import ChatGeneration, ChatGenerationChunk, LLMResult
+from .outputs import (
+    AgentAction,
+    AgentFinish,
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatPromptValue,
+    Generation,
+    LLMResult,
+    RetryState,
+    StringPromptValue,
+)
 from .parsers import StrOutputParser
 from .prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from .retrievers import BaseRetriever
@@ -34,6 +48,8 @@ from .tools import BaseTool, tool
 __all__ = [
     "AIMessage",
     "AIMessageChunk",
+    "AgentAction",
+    "AgentFinish",
     "BaseChatModel",
     "BaseMessage",
     "BaseRetriever",
@@ -41,13 +57,16 @@ __all__ = [
     "ChatGeneration",
     "ChatGenerationChunk",
     "ChatPromptTemplate",
+    "ChatPromptValue",
     "Document",
     "FakeListChatModel",
     "FakeToolCallingChatModel",
+    "Generation",
     "HumanMessage",
     "LLMResult",
     "MessagesPlaceholder",
     "PromptTemplate",
+    "RetryState",
     "Runnable",
     "RunnableConfig",
     "RunnableLambda",
@@ -55,11 +74,16 @@ __all__ = [
     "RunnablePassthrough",
     "RunnableSequence",
     "StrOutputParser",
+    "StringPromptValue",
     "SystemMessage",
     "ToolArgumentsError",
     "ToolCall",
+    "ToolCallChunk",
     "ToolMessage",
     "UsageMetadata",
+    "convert_to_messages",
     "create_agent",
+    "message_chunk_to_message",
+    "parse_tool_calls",
     "tool",
 ]

@@ -1,9 +1,9 @@
-"""What prompts, models and agents give back; names and fields are LangChain's."""
+"""What prompts, models, agents and retries tell handlers; names and fields are LangChain's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .messages import (
     AIMessageChunk,
@@ -13,6 +13,9 @@ from .messages import (
     get_buffer_string,
     merge_metadata,
 )
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @dataclass(repr=False)
@@ -118,3 +121,18 @@ class AgentFinish(Record):
 
     return_values: dict[str, Any]
     log: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What ``on_retry`` is given, with the names that tenacity uses.
+
+    Attributes:
+        attempt_number: The number of the failed attempt, from 1.
+        outcome: A finished future that holds its exception.
+        idle_for: Seconds of the pause before the next attempt.
+    """
+
+    attempt_number: int
+    outcome: Future[Any]
+    idle_for: float

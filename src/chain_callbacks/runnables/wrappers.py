@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 from ..dispatch.run import Run
@@ -19,6 +18,7 @@ from .chunks import Whole, combined
 from .composition import config_at
 from .config import RunnableConfig, check, merged
 from .inner import aclosed_after, inside
+from .outputs import RetryState
 
 _DONE: Final = object()
 _LONGEST_PAUSE: Final = 60.0
@@ -135,21 +135,6 @@ class RunnableBinding(Runnable[Input, Output]):
 
     def __repr__(self) -> str:
         return f"RunnableBinding({self.bound!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class RetryState:
-    """What ``on_retry`` is given, with the names that tenacity uses.
-
-    Attributes:
-        attempt_number: Of the attempt that failed, from 1.
-        outcome: A finished future that holds its exception.
-        idle_for: Seconds of the pause before the next attempt.
-    """
-
-    attempt_number: int
-    outcome: Future[Any]
-    idle_for: float
 
 
 class _Tries:

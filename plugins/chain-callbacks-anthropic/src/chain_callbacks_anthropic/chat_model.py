@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from chain_callbacks.clients import ClientChatModel, MissingKeyError
 from chain_callbacks.runnables import BaseMessage
+from chain_callbacks_clients import ClientChatModel, MissingKeyError
 
 from .host import ANTHROPIC
 from .messages import Messages, request, request_tool
@@ -15,11 +15,11 @@ _CREDENTIALS: Final = ("api_key", "auth_token", "credentials")
 
 
 class ChatAnthropic(ClientChatModel):
-    """A chat model of Anthropic's.
+    """A chat model of Anthropic.
 
-    The key is ``ANTHROPIC_API_KEY``, or what else the client takes for a credential, and the server
-    ``ANTHROPIC_BASE_URL``, else Anthropic, unless they are given. Anthropic wants to be told the
-    most tokens of an answer: *max_tokens* is 1,024 unless it is given.
+    The key is ``ANTHROPIC_API_KEY``, or any other credential that the client finds, and the server
+    ``ANTHROPIC_BASE_URL``, else Anthropic, unless they are given. Anthropic requires a maximum
+    number of tokens: *max_tokens* is 1,024 unless it is given.
     """
 
     vendor = ANTHROPIC
@@ -28,7 +28,7 @@ class ChatAnthropic(ClientChatModel):
     defaults: ClassVar[Mapping[str, Any]] = {"max_tokens": 1024}
 
     def _has_key(self) -> bool:
-        return True  # Where credentials may be, the client knows: it is asked once it is made.
+        return True  # Only the client knows where to look for credentials: see `_make_client`.
 
     def _make_client(self, *, is_async: bool, **options: Any) -> Any:
         import anthropic

@@ -1,11 +1,10 @@
-"""Messages of Anthropic's: requests, answers and stream events as ours."""
+"""Anthropic's messages API: requests, answers and stream events as messages, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece, UsageSoFar, usage_of
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
@@ -13,10 +12,11 @@ from chain_callbacks.runnables import (
     HumanMessage,
     SystemMessage,
     ToolCall,
+    ToolCallChunk,
     ToolMessage,
     UsageMetadata,
 )
-from chain_callbacks.runnables.messages import ToolCallChunk
+from chain_callbacks_clients import Piece, UsageSoFar, usage_of
 
 _CALL: Final = "tool_use"
 
@@ -29,7 +29,7 @@ class Messages:
     content = frozenset({"messages", "system"})
 
     def messages(self, body: Mapping[str, Any]) -> list[BaseMessage]:
-        """Return what a request says to the model."""
+        """Return the messages of a request."""
         found: list[BaseMessage] = []
         if body.get("system"):
             found.append(SystemMessage(_simplest(body["system"])))
@@ -38,7 +38,7 @@ class Messages:
         return found
 
     def answers(self, answer: Mapping[str, Any]) -> list[AIMessage]:
-        """Return the one answer that a message is."""
+        """Return the answer, if *answer* is a message."""
         if answer.get("type") != "message" or not isinstance(answer.get("content"), list):
             return []
         message = _assistant(answer["content"])
@@ -47,7 +47,7 @@ class Messages:
         return [message]
 
     def reader(self) -> MessagesReader:
-        """Return what reads one stream."""
+        """Return a reader for one stream."""
         return MessagesReader()
 
 
@@ -60,7 +60,7 @@ class MessagesReader:
         self._usage = UsageSoFar()
 
     def read(self, event: Mapping[str, Any]) -> Iterator[Piece]:
-        """Yield what an event adds: the counts that it was asked with first, then its blocks."""
+        """Yield what an event adds: the token counts of the request first, then the blocks."""
         index = event.get("index")
         match event.get("type"):
             case "message_start":
@@ -89,7 +89,7 @@ class MessagesReader:
                 self.is_complete = True
 
     def _counted(self, reported: Mapping[str, Any] | None) -> UsageMetadata | None:
-        # Later totals leave out what has not changed.
+        # Later totals leave out counts that have not changed.
         known = {key: value for key, value in (reported or {}).items() if value is not None}
         self._reported |= known
         return self._usage.added(_usage(self._reported))
@@ -125,7 +125,7 @@ def _grown(delta: Mapping[str, Any], index: int | None) -> Iterator[Piece]:
 
 def _told(role: Any, content: Any) -> Iterator[BaseMessage]:
     if not isinstance(content, str | list):
-        content = str(content)  # It will be refused, and that is the server's word.
+        content = str(content)  # The server will refuse it.
     if role == "assistant":
         yield _assistant(content)
         return
@@ -149,7 +149,7 @@ def _assistant(content: Any) -> AIMessage:
     others = [each for each in blocks if each not in calls]
     simplest = _simplest(others)
     return AIMessage(
-        # Where order or more than text matters, a thought before its call, all is kept as it came.
+        # Blocks other than text are kept in order: a thought comes before its call.
         simplest if isinstance(simplest, str) else list(blocks),
         tool_calls=[
             ToolCall(name=each.get("name") or "", args=each.get("input") or {}, id=each.get("id"))
@@ -159,7 +159,7 @@ def _assistant(content: Any) -> AIMessage:
 
 
 def _simplest(content: Any) -> Any:
-    """Return *content* as one text where it is nothing else."""
+    """Return *content* as one text if it is only text."""
     if isinstance(content, str):
         return content
     is_text = all(
@@ -177,7 +177,7 @@ def _unset(block: Mapping[str, Any]) -> set[str]:
 
 
 def _usage(reported: Mapping[str, Any] | None) -> UsageMetadata | None:
-    """Return what a server reports as ours: what was cached is counted with what went in."""
+    """Return the counts that a server reports; cached tokens count as input."""
     if not reported:
         return None
     read = reported.get("cache_read_input_tokens")
@@ -203,7 +203,7 @@ def _metadata(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request(messages: Iterable[BaseMessage]) -> dict[str, Any]:
-    """Return *messages* as a request has them: ``messages``, and ``system`` where there is one."""
+    """Return *messages* in the form of a request: ``messages``, and ``system`` if there is one."""
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     for message in messages:
@@ -216,7 +216,7 @@ def request(messages: Iterable[BaseMessage]) -> dict[str, Any]:
             blocks = [_tool_result(message)]
         elif isinstance(message, AIMessage):
             blocks = [*blocks, *_tool_uses(message)]
-        # The results of several calls are one turn, and so is what a person says after them.
+        # The results of several calls are one turn, together with a human message after them.
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"].extend(blocks)
         else:
@@ -228,7 +228,7 @@ def request(messages: Iterable[BaseMessage]) -> dict[str, Any]:
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
     if isinstance(content, str):
-        # An empty block of text is refused.
+        # The server refuses an empty block of text.
         return [{"type": "text", "text": content}] if content else []
     return [
         {"type": "text", "text": each}
@@ -258,7 +258,7 @@ def _tool_uses(message: AIMessage) -> Iterator[dict[str, Any]]:
 
 
 def request_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool, described in OpenAI's form or in Anthropic's, as a request has it."""
+    """Return a tool, described in OpenAI's or Anthropic's form, in the form of a request."""
     function = tool.get("function")
     if function is None:
         return dict(tool)

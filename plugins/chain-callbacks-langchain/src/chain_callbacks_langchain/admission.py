@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from chain_callbacks import BaseCallbackHandler as OurHandler
 from chain_callbacks import CallbackManager, Local
-from chain_callbacks.policies import WithPolicy
+from chain_callbacks.hosts import WithPolicy
 
 from .replacing import is_replaced, replace_everywhere
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 from langchain_core import agents, documents, messages, outputs, prompt_values
 
 from chain_callbacks import runnables
-from chain_callbacks.runnables import outputs as our_outputs
 
 _DEEPEST: Final = 8
 
@@ -226,16 +225,16 @@ _TYPES: Final[Sequence[tuple[type, Callable[[Any], Any]]]] = (
     (runnables.ChatGenerationChunk, _generation_chunk),
     (runnables.Document, _document),
     (
-        our_outputs.ChatPromptValue,
+        runnables.ChatPromptValue,
         lambda each: prompt_values.ChatPromptValue(messages=_messages(each.messages)),
     ),
     (
-        our_outputs.StringPromptValue,
+        runnables.StringPromptValue,
         lambda each: prompt_values.StringPromptValue(text=each.text),
     ),
     (
-        our_outputs.AgentAction,
+        runnables.AgentAction,
         lambda each: agents.AgentAction(each.tool, each.tool_input, each.log),
     ),
-    (our_outputs.AgentFinish, lambda each: agents.AgentFinish(each.return_values, each.log)),
+    (runnables.AgentFinish, lambda each: agents.AgentFinish(each.return_values, each.log)),
 )

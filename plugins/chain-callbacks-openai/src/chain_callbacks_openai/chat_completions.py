@@ -6,20 +6,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece, UsageSoFar
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
     HumanMessage,
     SystemMessage,
-    ToolMessage,
-)
-from chain_callbacks.runnables.messages import (
     ToolCallChunk,
+    ToolMessage,
     convert_to_messages,
     parse_tool_calls,
 )
+from chain_callbacks_clients import Piece, UsageSoFar
 
 from .tokens import usage
 
@@ -34,14 +32,14 @@ class ChatCompletions:
     content = frozenset({"messages", "prediction"})
 
     def messages(self, body: Mapping[str, Any]) -> list[BaseMessage]:
-        """Return what a request says to the model."""
+        """Return the messages of a request."""
         told = body.get("messages") or ()
         return convert_to_messages(
             [{**each, "content": each.get("content") or ""} for each in told]
         )
 
     def answers(self, answer: Mapping[str, Any]) -> list[AIMessage]:
-        """Return the answers of a completion; the first has the counts of all."""
+        """Return the answers of a completion; the first one has the token counts of all."""
         counted = usage(answer.get("usage"))
         found: list[AIMessage] = []
         for choice in answer.get("choices") or ():
@@ -62,14 +60,14 @@ class ChatCompletions:
         return found
 
     def reader(self) -> ChatCompletionsReader:
-        """Return what reads one stream."""
+        """Return a reader for one stream."""
         return ChatCompletionsReader()
 
 
 class ChatCompletionsReader:
     """Reads the chunks of one streamed completion."""
 
-    # Counts come after what ends the answer, and only the client sees the mark after those.
+    # Token counts come after the end of the answer; only the client sees the mark after them.
     is_complete = False
 
     def __init__(self) -> None:
@@ -77,7 +75,7 @@ class ChatCompletionsReader:
         self._usage = UsageSoFar()
 
     def read(self, event: Mapping[str, Any]) -> Iterator[Piece]:
-        """Yield what a chunk adds; its first piece says what the answer is of."""
+        """Yield what a chunk adds; the first piece of an answer has its id and model."""
         for choice in event.get("choices") or ():
             number = choice.get("index") or 0
             delta = choice.get("delta") or {}
@@ -141,7 +139,7 @@ def _finish(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_messages(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
-    """Return *messages* as a request has them."""
+    """Return *messages* in the form of a request."""
     return [_request_message(message) for message in messages]
 
 
@@ -172,7 +170,10 @@ def _request_message(message: BaseMessage) -> dict[str, Any]:
             elif asked["content"] is None:
                 asked["content"] = ""
             return asked
-    raise TypeError(f"A {type(message).__name__} is no message that OpenAI knows a role for.")
+    raise TypeError(
+        f"OpenAI has no role for a {type(message).__name__}. Pass a system, human, AI or tool "
+        "message."
+    )
 
 
 def _request_content(content: Any) -> Any:

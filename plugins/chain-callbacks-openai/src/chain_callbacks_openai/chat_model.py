@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chain_callbacks.clients import ClientChatModel
 from chain_callbacks.runnables import BaseMessage
+from chain_callbacks_clients import ClientChatModel
 
 from .chat_completions import ChatCompletions, request_messages
 from .host import OPENAI
 
 
 class ChatOpenAI(ClientChatModel):
-    """A chat model of OpenAI's, or of any server that speaks as OpenAI's does.
+    """A chat model of OpenAI, or of any compatible server.
 
     The key is ``OPENAI_API_KEY`` and the server ``OPENAI_BASE_URL``, else OpenAI, unless they are
     given. *max_tokens* is sent in the field that compatible servers know; newer models of OpenAI
-    take ``max_completion_tokens`` instead, which is a setting like any other.
+    take the setting ``max_completion_tokens`` instead.
 
     Args:
         model: The model's name.
-        stream_usage: Ask for the counts of tokens of a stream; a server may not know the option.
-        options: What each ``ClientChatModel`` takes: ``api_key``, ``base_url``, ``timeout``,
+        stream_usage: Ask for the token counts of a stream; some servers do not know the option.
+        options: The options of every ``ClientChatModel``: ``api_key``, ``base_url``, ``timeout``,
             ``max_retries``, ``temperature``, ``max_tokens``, ``stop``, ``name``, ``callbacks``, and
-            settings in OpenAI's words, such as ``seed`` or ``reasoning_effort``.
+            settings under OpenAI's names, such as ``seed`` or ``reasoning_effort``.
     """
 
     vendor = OPENAI

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chain_callbacks.clients import Piece
 from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
     HumanMessage,
     SystemMessage,
-    ToolMessage,
-)
-from chain_callbacks.runnables.messages import (
-    ROLES,
     ToolCallChunk,
+    ToolMessage,
     convert_to_messages,
     parse_tool_calls,
 )
+from chain_callbacks_clients import Piece
 
 from .tokens import usage
 
@@ -34,7 +32,7 @@ class Responses:
     content = frozenset({"input", "instructions", "prompt"})
 
     def messages(self, body: Mapping[str, Any]) -> list[BaseMessage]:
-        """Return what a request says to the model; what it refers to by an id is not there."""
+        """Return the messages of a request; items that it refers to by an id are left out."""
         told = body.get("input") or ()
         found: list[BaseMessage] = []
         if isinstance(body.get("instructions"), str):
@@ -43,9 +41,10 @@ class Responses:
             return [*found, HumanMessage(told)]
         for item in told:
             match item.get("type", "message"):
-                case "message" if item.get("role") in ROLES:
-                    pair = (item["role"], _text(item.get("content")))
-                    found.extend(convert_to_messages([pair]))
+                case "message":
+                    pair = (str(item.get("role")), _text(item.get("content")))
+                    with contextlib.suppress(ValueError):  # No message of ours has that role.
+                        found.extend(convert_to_messages([pair]))
                 case "function_call":
                     calls, invalid = parse_tool_calls([_call(item)])
                     found.append(AIMessage("", tool_calls=calls, invalid_tool_calls=invalid))
@@ -55,7 +54,7 @@ class Responses:
         return found
 
     def answers(self, answer: Mapping[str, Any]) -> list[AIMessage]:
-        """Return the one answer that a response is."""
+        """Return the answer, if *answer* is a response."""
         if answer.get("object") != "response":
             return []
         items = answer.get("output") or ()
@@ -75,7 +74,7 @@ class Responses:
         ]
 
     def reader(self) -> ResponsesReader:
-        """Return what reads one stream."""
+        """Return a reader for one stream."""
         return ResponsesReader()
 
 
@@ -86,7 +85,7 @@ class ResponsesReader:
         self.is_complete = False
 
     def read(self, event: Mapping[str, Any]) -> Iterator[Piece]:
-        """Yield what an event adds."""
+        """Yield what an event adds to the answer."""
         kind = event.get("type")
         index = event.get("output_index")
         item = event.get("item") or {}

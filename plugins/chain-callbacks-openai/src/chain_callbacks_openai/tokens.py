@@ -1,16 +1,16 @@
-"""Counts of tokens, of both of OpenAI's interfaces."""
+"""Token counts of chat completions and responses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from chain_callbacks.clients import usage_of
 from chain_callbacks.runnables import UsageMetadata
+from chain_callbacks_clients import usage_of
 
 
 def usage(reported: Mapping[str, Any] | None) -> UsageMetadata | None:
-    """Return what a server reports as ours; None where it reports nothing."""
+    """Return the counts that a server reports; None if it reports none."""
     if not reported:
         return None
     of_prompt = reported.get("prompt_tokens_details") or reported.get("input_tokens_details") or {}

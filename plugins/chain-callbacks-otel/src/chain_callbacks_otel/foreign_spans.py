@@ -13,8 +13,14 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
-from chain_callbacks.runnables import AIMessage, Document, UsageMetadata
-from chain_callbacks.runnables.outputs import ChatGeneration, Generation, LLMResult
+from chain_callbacks.runnables import (
+    AIMessage,
+    ChatGeneration,
+    Document,
+    Generation,
+    LLMResult,
+    UsageMetadata,
+)
 
 from .foreign_attributes import Attributes, attributes_of, first, read, records, text_of
 from .foreign_errors import error_of

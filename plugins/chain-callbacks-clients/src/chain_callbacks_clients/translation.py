@@ -1,4 +1,4 @@
-"""How a vendor's requests, answers and stream events read as messages: what a plugin writes."""
+"""How a vendor's requests, answers and stream events read as messages: a plugin writes this."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..dispatch.identity import source
-from ..runnables import AIMessage, AIMessageChunk, BaseMessage
+from chain_callbacks.hosts import monotonic
+from chain_callbacks.runnables import AIMessage, AIMessageChunk, BaseMessage
 
 FIRST_TOKEN: Final = "time_to_first_token"  # noqa: S105  A name.
-"""In ``response_metadata`` of what was streamed: seconds from the request to its first token."""
+"""The key in the ``response_metadata`` of a stream for the seconds until its first token."""
 
 
 class Piece(NamedTuple):
-    """What a stream event adds to an answer; *choice* is its number where several are asked for."""
+    """What a stream event adds to an answer; *choice* numbers the answers if there are several."""
 
     chunk: AIMessageChunk
     choice: int = 0
 
 
 class Reader(Protocol):
-    """Reads the events of one stream, in their order."""
+    """Reads the events of one stream in order."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing can follow: the run ends here, whoever reads on or leaves."""
+        """Whether the answer is complete: its run ends now, even if nobody reads on."""
         ...
 
     def read(self, event: Mapping[str, Any]) -> Iterable[Piece]:
-        """Return what *event* adds; nothing for one that says nothing of the answer."""
+        """Return what *event* adds to the answer, if anything."""
         ...
 
 
 class Endpoint(Protocol):
-    """What can be asked of a vendor: the form of its requests, answers and stream events."""
+    """One path of a vendor's API: the form of its requests, answers and stream events."""
 
     @property
     def name(self) -> str:
-        """What a run of it is called where the client is a host: ``openai.responses``."""
+        """The name of the runs of the client as a host, such as ``openai.responses``."""
         ...
 
     @property
     def answer(self) -> str:
-        """What it answers with, for a sentence: ``a chat completion``."""
+        """What it answers with, for an error message: ``a chat completion``."""
         ...
 
     @property
@@ -52,26 +52,26 @@ class Endpoint(Protocol):
         ...
 
     def messages(self, body: Mapping[str, Any]) -> list[BaseMessage]:
-        """Return what a request says to the model."""
+        """Return the messages of a request."""
         ...
 
     def answers(self, answer: Mapping[str, Any]) -> list[AIMessage]:
-        """Return the model's answers, one but where several were asked for; none if it is none."""
+        """Return the model's answers: none if *answer* is of another form."""
         ...
 
     def reader(self) -> Reader:
-        """Return what reads one stream."""
+        """Return a reader for one stream."""
         ...
 
 
 @dataclass(frozen=True)
 class Vendor:
-    """Whose client it is.
+    """A vendor and its client.
 
     Attributes:
-        provider: As ``ls_provider`` has it: ``openai``.
+        provider: The value of ``ls_provider``, such as ``openai``.
         package: The client's import name.
-        endpoints: What its calls are, by the path that they are sent to.
+        endpoints: The endpoints that ask a model, by the path of their requests.
     """
 
     provider: str
@@ -80,25 +80,25 @@ class Vendor:
 
 
 class Reading:
-    """A stream that is read: its pieces, and the time that the first of them took."""
+    """A stream that is being read: its pieces, and the time until its first token."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._reader = endpoint.reader()
-        self._began = source.monotonic()
+        self._began = monotonic()
         self._has_begun = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether the answer is complete."""
         return self._reader.is_complete
 
     def read(self, event: Mapping[str, Any]) -> Iterable[Piece]:
-        """Yield what *event* adds; the first token bears the time that it took."""
+        """Yield what *event* adds; the first token carries the time that it took."""
         for piece in self._reader.read(event):
             chunk = piece.chunk
             if not self._has_begun and (chunk.content or chunk.tool_call_chunks):
                 self._has_begun = True
-                seconds = round(source.monotonic() - self._began, 6)
+                seconds = round(monotonic() - self._began, 6)
                 chunk.response_metadata = {**chunk.response_metadata, FIRST_TOKEN: seconds}
             yield piece
 
@@ -106,7 +106,7 @@ class Reading:
 def invocation_params(
     provider: str, body: Mapping[str, Any], content: frozenset[str]
 ) -> dict[str, Any]:
-    """Return what identifies a call: its model and settings, not what was said."""
+    """Return what identifies a call: its model and settings, without the conversation."""
     settings = {key: value for key, value in body.items() if key not in content}
     return {"_type": f"{provider}-chat", **settings}
 
@@ -120,7 +120,7 @@ _LS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
 
 
 def ls_metadata(provider: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what LangSmith's and other handlers read of a call, under the names they know."""
+    """Return the metadata of a call under the names that LangSmith and other handlers use."""
     found: dict[str, Any] = {"ls_provider": provider, "ls_model_type": "chat"}
     for name, fields in _LS:
         value = next((body[each] for each in fields if body.get(each) is not None), None)

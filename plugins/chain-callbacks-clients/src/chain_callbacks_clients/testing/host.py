@@ -1,4 +1,4 @@
-"""What a vendor's client must do as a host: its calls are runs, and its callers see no change."""
+"""The client as a host: its calls are runs, and its callers notice nothing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import pytest
 
-from ...clients import hooks
-from ...clients.calls import Call
-from ...resolution.resolver import attached
-from ...runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks import attached
+from chain_callbacks.runnables import ChatPromptTemplate, HumanMessage, RunnableLambda
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import hooks
+from ..calls import Call
 from .vendor import (
     ANSWER,
     KEY,
@@ -45,7 +45,7 @@ class HostSuite(VendorSuite):
     """The promises of the client as a host, however it is called."""
 
     def test_application_prints_the_same_with_us(self) -> None:
-        """Each way to call the client is a run, and what the program prints is untouched."""
+        """Each call is a run, however it is made, and the program prints the same bytes."""
         application = self.application()
         printed = []
         for command in ((), _RUN):
@@ -70,7 +70,7 @@ class HostSuite(VendorSuite):
         assert len(names) == sum(each["event"] in ("llm_end", "llm_error") for each in events)
 
     def test_doctor_says_that_the_client_is_bridged(self) -> None:
-        """Whose plugin does it, and how a program asks for it."""
+        """The finding names the distribution, and says how a program turns the bridge on."""
         kind = type(self.make_model(""))
         done = subprocess.run(
             [sys.executable, "-m", "chain_callbacks", "doctor", "--json"],
@@ -100,7 +100,7 @@ class HostSuite(VendorSuite):
     async def test_call_of_the_client_is_a_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """What is asked, answered and counted is told as of a native model."""
+        """The run has the question, the answer and the token counts, as a native model's has."""
         server.will(Reply(self.answer(ANSWER)))
         async with self.client(server, is_async=is_async) as client:
             with attached(recorder):
@@ -119,7 +119,7 @@ class HostSuite(VendorSuite):
     async def test_stream_of_the_client_is_one_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """Its events are told one by one, when they are read; the sum of them at the end."""
+        """Each token is issued when it is read, and the end has the whole answer."""
         more = threading.Event()
         events = self.events(WORDS)
         begun = self.first_words(events, 1)
@@ -144,7 +144,7 @@ class HostSuite(VendorSuite):
     async def test_helper_for_streams_is_one_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """The client's own accumulation reads the same stream."""
+        """The client's own helper, which accumulates a stream, reads the same events."""
         server.will(self.streamed())
         async with self.client(server, is_async=is_async) as client:
             with attached(recorder):
@@ -164,7 +164,7 @@ class HostSuite(VendorSuite):
     async def test_raw_response_is_one_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """With the answer parsed later, and with its stream parsed later; both can be pickled."""
+        """An answer, and a stream, may be parsed later; both responses can be pickled."""
         server.will(Reply(self.answer(ANSWER)), self.streamed())
         async with self.client(server, is_async=is_async) as client:
             resource = self.resource(client).with_raw_response
@@ -187,7 +187,7 @@ class HostSuite(VendorSuite):
     async def test_streaming_response_is_one_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """Parsed, read as lines, and never read: one end each."""
+        """Parsed, read as lines, never read: each run has one end."""
         server.will(Reply(self.answer(ANSWER)), self.streamed(), self.streamed())
         async with self.client(server, is_async=is_async) as client:
             resource = self.resource(client).with_streaming_response
@@ -206,7 +206,7 @@ class HostSuite(VendorSuite):
         assert [[[]]] == [r.generations for r in responses[2:]]
 
     async def inside(self, manager: Any, read: Callable[[Any], Any]) -> None:
-        """Enter *manager*, of either sort, and read what it gives."""
+        """Enter *manager*, synchronous or asynchronous, and read what it yields."""
         if hasattr(manager, "__aenter__"):
             async with manager as raw:
                 await read(raw)
@@ -219,7 +219,7 @@ class HostSuite(VendorSuite):
     async def test_stream_that_is_left_ends_as_closed(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """Closed, dropped, never read: what was read is told, and no run stays open."""
+        """Closed, dropped, never read: the end has what was read, and no run stays open."""
         server.will(self.streamed(), self.streamed(), self.streamed())
         async with self.client(server, is_async=is_async) as client:
             with attached(recorder):
@@ -232,7 +232,7 @@ class HostSuite(VendorSuite):
             del streams[1:]
             gc.collect()
             async with asyncio.timeout(30):
-                # The collector, the loop and a thread have their parts in it.
+                # The collector, the loop and a thread all take part.
                 while any(  # noqa: ASYNC110  None of them sets an event.
                     run.status is None for run in recorder.runs
                 ):
@@ -249,7 +249,7 @@ class HostSuite(VendorSuite):
     async def test_open_stream_is_as_hard_to_copy_as_without_us(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """What is raised, and what a pickled response gives, is the client's own."""
+        """The errors, and the unpickled response, are the client's own."""
         server.will(self.streamed(), self.streamed())
         told = []
         async with self.client(server, is_async=is_async) as client:
@@ -269,7 +269,7 @@ class HostSuite(VendorSuite):
         assert ["closed"] == [run.status for run in recorder.runs]
 
     async def read_a_word(self, stream: Any, recorder: RecordingHandler) -> None:
-        """Read *stream* until one more word of it was told."""
+        """Read *stream* until one more word of it was recorded."""
         words = words_told(recorder)
         while words_told(recorder) == words:
             await (anext(stream) if hasattr(stream, "__anext__") else got(next(stream)))
@@ -284,7 +284,7 @@ class HostSuite(VendorSuite):
         *,
         is_async: bool,
     ) -> None:
-        """A wrong key, a cut stream: the caller's exception, one end, the words that came."""
+        """A wrong key, a cut stream: the caller's exception, one end, the words so far."""
         caplog.set_level(logging.DEBUG)
         events = self.first_words(self.events(WORDS), 2)
         server.will(
@@ -311,7 +311,7 @@ class HostSuite(VendorSuite):
     async def test_attempts_of_the_client_are_told_as_retries(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """The client tries again by itself: one run, in which each failure is told."""
+        """The client tries again by itself: one run, with a retry for each failure."""
         server.will(
             Reply({"error": {"message": "Too many."}}, 429, QUICKLY),
             Reply(self.answer(ANSWER)),
@@ -326,7 +326,7 @@ class HostSuite(VendorSuite):
     async def test_cancelled_call_of_the_client_ends_as_cancelled(
         self, server: ScriptedServer, recorder: RecordingHandler
     ) -> None:
-        """While the server is waited for, and while a stream is read, which tells what came."""
+        """While it waits for the server, and in the middle of a stream, whose words are kept."""
         answers = threading.Event()
         begun = self.first_words(self.events(WORDS), 1)
         server.will(
@@ -361,7 +361,7 @@ class HostSuite(VendorSuite):
     async def test_answers_that_are_none_end_their_runs(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """What is no JSON, what is no answer, and none at all in time: one end each, as it was."""
+        """Invalid JSON, JSON that is no answer, a timeout: one end each, as the caller saw it."""
         answers = threading.Event()
         server.will(Reply('{"id": "msg'), Reply(["no"]), Reply(self.answer(ANSWER), until=answers))
         outcomes: list[Exception | None] = []
@@ -390,7 +390,7 @@ class HostSuite(VendorSuite):
     async def test_native_model_on_a_watched_client_makes_one_run(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """One call is one run, whoever hears of it twice."""
+        """One call is one run, although both the model and the client are instrumented."""
         server.will(Reply(self.answer(ANSWER)), self.streamed())
         async with self.model(server) as model:
             client = model.own_client(is_async=is_async)
@@ -411,9 +411,9 @@ class HostSuite(VendorSuite):
         recorder: RecordingHandler,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """What is asked of one client says nothing of another."""
-        # Other tests of the same process may have asked for all of them.
-        monkeypatch.setattr(hooks, "_everywhere", set())
+        """Instrumenting one client leaves the others alone."""
+        # Other tests in this process may have instrumented all clients.
+        monkeypatch.setattr(hooks, "_everywhere", {})
         server.will(Reply(self.answer(ANSWER)))
         async with self.client(server, is_async=False):
             other = self.make_client(server.url, is_async=False, api_key=KEY)
@@ -427,7 +427,7 @@ class HostSuite(VendorSuite):
     async def test_call_is_nested_in_the_run_around_it(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """A plain function of a chain asks a client: its run is the chain's child."""
+        """A function in a chain calls a client: the run is a child of the chain's."""
         server.will(Reply(self.answer(ANSWER)), Reply(self.answer(ANSWER)))
         async with self.client(server, is_async=is_async) as client:
             copy = client.with_options(timeout=5)
@@ -440,7 +440,7 @@ class HostSuite(VendorSuite):
 
             step: Any = RunnableLambda(aask if is_async else ask)
             await got((step.ainvoke if is_async else step.invoke)("", {"callbacks": [recorder]}))
-            # Nobody hears the second one.
+            # Nobody listens to the second one.
             await got(self.ask(self.resource(client)))
 
         assert [
@@ -486,4 +486,4 @@ class HostSuite(VendorSuite):
             calls = [each for each in gc.get_objects() if type(each) is Call]
 
         assert 2 == len(recorder.runs)
-        assert [] == [each for each in calls if each._given or each._body]
+        assert [] == [each for each in calls if each._given or each._answer]

@@ -1,4 +1,4 @@
-"""The native chat model on a vendor's client, which is imported and made at the first call."""
+"""The native chat model on a vendor's client, which is imported at the first call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from ..dispatch.manager import CallbackManager
-from ..dispatch.run import Run
-from ..runnables import (
+from chain_callbacks import CallbackManager, Run
+from chain_callbacks.runnables import (
     AIMessage,
     AIMessageChunk,
     BaseChatModel,
@@ -20,6 +19,7 @@ from ..runnables import (
     Runnable,
     RunnableConfig,
 )
+
 from .errors import MissingKeyError, NoAnswerError
 from .hooks import install
 from .translation import Endpoint, Reading, Vendor, invocation_params, ls_metadata
@@ -28,7 +28,7 @@ from .wire import plain
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-_NOT_TOLD: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
+_HIDDEN: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 
 
 class ClientChatModel(BaseChatModel):
@@ -36,25 +36,27 @@ class ClientChatModel(BaseChatModel):
 
     Args:
         model: The model's name.
-        api_key: The key; if None, what the client finds in the environment.
-        base_url: Where the server is; if None, where the client says.
-        timeout: Seconds for one attempt; the client's own number if None.
-        max_retries: How often the client tries again; its own number if None.
-        temperature: How much chance there is in an answer.
-        max_tokens: The most tokens of an answer.
+        api_key: The key; if None, the client looks for one in the environment.
+        base_url: The server's address; the client's default if None.
+        timeout: Seconds for one attempt; the client's default if None.
+        max_retries: How often the client tries again; its default if None.
+        temperature: The sampling temperature.
+        max_tokens: The maximum number of tokens in an answer.
         stop: Texts at which an answer stops.
-        name: What its runs are called; its class's name if None.
-        callbacks: Handlers or names that hear its runs and all nested in them.
-        settings: What each request has besides the conversation, in the vendor's words.
+        name: The name of its runs; the name of its class if None.
+        callbacks: Handlers, or names of handlers, for its runs and all runs nested in them.
+        settings: Other fields of each request, under the vendor's names.
     """
 
     vendor: ClassVar[Vendor]
     endpoint: ClassVar[Endpoint]
     key_variable: ClassVar[str]
-    """The variable of the environment that the client takes its key from."""
+    """The environment variable from which the client takes its key."""
+
+    _client: Any = None
 
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """Settings where none are given."""
+    """Settings that apply unless others are given."""
 
     def __init__(
         self,
@@ -78,13 +80,12 @@ class ClientChatModel(BaseChatModel):
         self._key = _secret(api_key)
         options = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries}
         self._options = _stated(options)
-        self._client: Any = None
-        # A client's connections are bound to the loop that they were opened on.
+        # Connections belong to the loop that opened them.
         self._async_clients: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     @abstractmethod
     def _make_client(self, *, is_async: bool, **options: Any) -> Any:
-        """Return a new client; *options* has ``api_key`` where one was given."""
+        """Return a new client; *options* has ``api_key`` if one was given."""
 
     @abstractmethod
     def _body(self, messages: list[BaseMessage], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,12 +93,12 @@ class ClientChatModel(BaseChatModel):
 
     @abstractmethod
     def _method(self, client: Any) -> Any:
-        """Return the method of a client that takes a request."""
+        """Return the client's method that sends a request."""
 
     def _send(self, client: Any, body: dict[str, Any]) -> Any:
-        """Return what the client's method gives for a request: an answer, or what is awaited."""
+        """Send a request; return what the client does, an answer or an awaitable of one."""
         method = self._method(client)
-        # What this version of the client has no parameter for is for its server to know.
+        # A field that this version of the client does not know may be known to its server.
         known = inspect.signature(method).parameters
         other = {key: value for key, value in body.items() if key not in known}
         if other:
@@ -107,14 +108,15 @@ class ClientChatModel(BaseChatModel):
 
     @abstractmethod
     def _tool_choice(self, choice: Any) -> Any:
-        """Return ``auto``, ``none``, ``any`` or the name of a tool as the vendor has it."""
+        """Return ``auto``, ``none``, ``any`` or the name of a tool in the vendor's form."""
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[Any, AIMessage]:
         """Return this model with *tools* offered at each call.
 
-        *tool_choice* is ``auto``, ``none``, ``any``, the name of a tool, or what the vendor takes.
+        *tool_choice* is ``auto``, ``none``, ``any``, the name of a tool, or a value in the vendor's
+        own form.
         """
         if tool_choice is not None:
             is_word = isinstance(tool_choice, str)
@@ -135,9 +137,14 @@ class ClientChatModel(BaseChatModel):
         )
 
     def _sync_client(self) -> Any:
-        if self._client is None:
-            self._client = self._new_client(is_async=False)
-        return self._client
+        client = self._client
+        if client is None:
+            made = self._new_client(is_async=False)
+            # Another thread may have made one meanwhile. A lock would be held during an import.
+            client = vars(self).setdefault("_client", made)
+            if client is not made:
+                made.close()
+        return client
 
     def _async_client(self) -> Any:
         loop = asyncio.get_running_loop()
@@ -147,12 +154,12 @@ class ClientChatModel(BaseChatModel):
         return client
 
     def own_client(self, *, is_async: bool) -> Any:
-        """Return the vendor's client that it answers through; an asynchronous one on its loop."""
+        """Return the vendor's client that the model uses; the asynchronous one is this loop's."""
         return self._async_client() if is_async else self._sync_client()
 
     def close(self) -> None:
         """Close the connections of synchronous calls; the next one opens new ones."""
-        client, self._client = self._client, None
+        client = vars(self).pop("_client", None)
         if client is not None:
             client.close()
 
@@ -200,27 +207,27 @@ class ClientChatModel(BaseChatModel):
         """Return the request for a stream."""
         return {**self._request(messages, kwargs), "stream": True}
 
-    def _told(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is told of a request: its settings, without the headers, which may hold keys.
+    def _shown_settings(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a request that handlers may see.
 
-        Whatever a server of its own takes beyond what the client knows may hold them too.
+        Headers are left out, and so are extra fields for the server, since both may hold keys.
         """
         given = {"model": self.model, **self.settings, **kwargs}
-        return plain({key: value for key, value in given.items() if key not in _NOT_TOLD})  # type: ignore[no-any-return]
+        return plain({key: value for key, value in given.items() if key not in _HIDDEN})  # type: ignore[no-any-return]
 
     def _identifying_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        return invocation_params(self.vendor.provider, self._told(kwargs), frozenset())
+        return invocation_params(self.vendor.provider, self._shown_settings(kwargs), frozenset())
 
     def _start_payload(
         self, input: Any, kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         arguments, told = super()._start_payload(input, kwargs)
-        options = {key: value for key, value in kwargs.items() if key not in _NOT_TOLD}
+        options = {key: value for key, value in kwargs.items() if key not in _HIDDEN}
         return arguments, {**told, "options": options}
 
     def _prepare(self, manager: CallbackManager, config: RunnableConfig | None) -> Run:
         run = super()._prepare(manager, config)
-        known = ls_metadata(self.vendor.provider, self._told({}))
+        known = ls_metadata(self.vendor.provider, self._shown_settings({}))
         run.metadata = {**known, **run.metadata}
         return run
 
@@ -234,5 +241,5 @@ def _secret(key: str | SecretStr | None) -> SecretStr | None:
         return None
     from pydantic import SecretStr
 
-    # One that comes out of a file ends in a newline.
+    # A key that was read from a file ends in a newline.
     return SecretStr((key if isinstance(key, str) else key.get_secret_value()).strip())

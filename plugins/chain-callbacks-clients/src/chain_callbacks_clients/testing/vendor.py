@@ -1,4 +1,4 @@
-"""How a vendor's server answers, which a plugin's tests say; and what the suites share."""
+"""What a plugin's tests say about their vendor's server, and what the suites share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final
 
 import pytest
 
-from ...clients import ClientChatModel
-from ...runnables import LLMResult
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks.runnables import LLMResult
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import ClientChatModel
 
 KEY: Final = "sk-c4n4ry-0123456789"
 QUESTION: Final = "What is 1 + 2?"
@@ -26,11 +26,11 @@ ANSWER: Final = "".join(WORDS)
 QUICKLY: Final = {"retry-after-ms": "1"}
 
 Call = tuple[str, str, Mapping[str, Any]]
-"""A call of a tool in an answer: its id, the tool's name, its arguments."""
+"""A tool call in an answer: its id, the tool's name, its arguments."""
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Make an asynchronous test one that pytest calls."""
+    """Return *test* as a function that pytest can call."""
 
     @functools.wraps(test)
     def call(*args: Any, **kwargs: Any) -> None:
@@ -43,19 +43,19 @@ each_way = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "asyn
 
 
 async def got(value: Any) -> Any:
-    """Return *value*, awaited where it is to be."""
+    """Return *value*, awaited if it is awaitable."""
     return await value if inspect.isawaitable(value) else value
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel *task*, and wait until it was."""
+    """Cancel *task* and wait for it."""
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def all_of(stream: Any) -> list[Any]:
-    """Return the items of a stream of either sort."""
+    """Return the items of a synchronous or asynchronous stream."""
     if hasattr(stream, "__aiter__"):
         return [item async for item in stream]
     return list(stream)
@@ -63,13 +63,13 @@ async def all_of(stream: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Application:
-    """A program that knows the vendor's client and nothing of us.
+    """A program that uses the vendor's client and does not know us.
 
     Attributes:
-        path: Where it is.
-        variables: What it finds in the environment, given the server's address.
-        replies: What the server answers it.
-        runs: What the runs of its calls are called, in their order.
+        path: The program's file.
+        variables: Returns its environment variables for a server's address.
+        replies: The server's answers.
+        runs: The names of its calls' runs, in order.
     """
 
     path: Path
@@ -82,8 +82,8 @@ class VendorSuite:
     """The promises of a vendor's plugin; a subclass answers as the vendor does.
 
     Attributes:
-        run_name: What a run of the client as a host is called.
-        usage: The counts of tokens of each answer, as ours.
+        run_name: The name of the runs of the client as a host.
+        usage: The token counts of each answer, as ``usage_metadata``.
     """
 
     run_name: ClassVar[str]
@@ -107,15 +107,15 @@ class VendorSuite:
 
     @abstractmethod
     def events(self, words: Sequence[str], calls: Sequence[Call] = ()) -> list[Any]:
-        """Return the events of a streamed answer, the arguments of each call in two of them."""
+        """Return the events of a streamed answer; two of them share the arguments of each call."""
 
     @abstractmethod
     def first_words(self, events: Sequence[Any], count: int) -> list[Any]:
-        """Return *events* up to the one with the word *count*."""
+        """Return *events* up to the one with word number *count*."""
 
     @abstractmethod
     def ask(self, resource: Any, **more: Any) -> Any:
-        """Ask ``QUESTION`` by ``create`` of a resource: of the client, or of its raw face."""
+        """Ask ``QUESTION`` by ``create`` of *resource*, plain or with raw responses."""
 
     @abstractmethod
     def resource(self, client: Any) -> Any:
@@ -123,11 +123,11 @@ class VendorSuite:
 
     @abstractmethod
     def helper_stream(self, client: Any) -> Any:
-        """Return the context manager of the client's own helper for streams, asking the same."""
+        """Ask the same by the client's own helper for streams; return its context manager."""
 
     @abstractmethod
     def application(self) -> Application:
-        """Return the application that is to print the same with us and without."""
+        """Return an application that must print the same with us and without."""
 
     @abstractmethod
     def text_of(self, answer: Any) -> str:
@@ -143,7 +143,7 @@ class VendorSuite:
 
     @asynccontextmanager
     async def model(self, server: ScriptedServer, **options: Any) -> AsyncIterator[ClientChatModel]:
-        """Give a native model, and close it."""
+        """Yield a native model, then close it."""
         model = self.make_model(server.url, **{"api_key": KEY, **options})
         try:
             yield model
@@ -154,7 +154,7 @@ class VendorSuite:
     async def client(
         self, server: ScriptedServer, *, is_async: bool, **options: Any
     ) -> AsyncIterator[Any]:
-        """Give the vendor's client, its calls being runs, and close it."""
+        """Yield the vendor's client, instrumented, then close it."""
         client = self.make_client(server.url, is_async=is_async, api_key=KEY, **options)
         try:
             yield self.instrument(client)
@@ -165,14 +165,14 @@ class VendorSuite:
         """Return the answer as a stream."""
         return Reply(events=self.events(WORDS), **options)
 
-    # What a run says.
+    # What a run has.
 
     def counted(self, response: LLMResult) -> Any:
-        """Return the counts of a result."""
+        """Return the token counts of a result."""
         return response.generations[0][0].message.usage_metadata
 
     def assert_failed(self, recorder: RecordingHandler, *, partial: str) -> None:
-        """Check for one run with one end, an error that has *partial* as its response."""
+        """Check for one run with one end, an error whose response is *partial*."""
         (run,) = recorder.runs
         assert ("error", 1) == (run.status, run.ends)
         assert partial == text_told(recorder.records[-1].payload["response"])
@@ -184,5 +184,5 @@ def text_told(response: LLMResult) -> str:
 
 
 def words_told(recorder: RecordingHandler) -> int:
-    """Return how many tokens with a text in them were heard."""
+    """Return how many tokens with text were recorded."""
     return sum(bool(record.payload.get("token")) for record in recorder.records)

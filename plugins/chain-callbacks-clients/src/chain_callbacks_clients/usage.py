@@ -1,21 +1,21 @@
-"""Counts of tokens that a stream reports again and again, and that must add up to the last ones."""
+"""Token counts: of an answer, and of a stream that reports running totals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ..runnables import UsageMetadata
+from chain_callbacks.runnables import UsageMetadata
 
 
 class UsageSoFar:
-    """Turns running totals into what each of them adds: pieces of an answer are added up."""
+    """Turns running totals into increments, since the pieces of an answer are added up."""
 
     def __init__(self) -> None:
         self._reported: Mapping[str, Any] = {}
 
     def added(self, total: UsageMetadata | None) -> UsageMetadata | None:
-        """Return what *total* has beyond the totals before it; None where there is nothing new."""
+        """Return what *total* adds to the totals before it; None if that is nothing."""
         if total is None or total == self._reported:
             return None
         before, self._reported = self._reported, total
@@ -36,7 +36,7 @@ def _difference(total: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
 def usage_of(
     *, input: int, output: int, total: int | None = None, **details: Mapping[str, Any]
 ) -> UsageMetadata:
-    """Return counts of tokens; *details*, by field, without those that were not reported."""
+    """Return token counts; of *details*, by field, those that are None are left out."""
     usage = UsageMetadata(
         input_tokens=input,
         output_tokens=output,

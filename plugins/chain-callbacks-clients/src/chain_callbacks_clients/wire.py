@@ -1,4 +1,4 @@
-"""What travels: bodies and events as plain JSON values, whatever objects a client has for them."""
+"""Bodies and events as plain JSON values, whatever objects a client has for them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _ABSENT: Final = object()
 
 
 def plain(value: Any) -> Any:
-    """Return *value* as JSON has it: objects of a client's as dicts, what is unset left out.
+    """Return *value* as JSON: a client's objects become dicts without their unset fields.
 
-    What could be read only once, an iterator or a file, is left out too and stays unread.
+    Anything else, such as an iterator or a file, is left out and stays unread.
     """
     found = _plain(value)
     return None if found is _ABSENT else found
@@ -33,7 +33,7 @@ def _plain(value: Any) -> Any:
 
 
 def parsed(body: bytes | str) -> Any:
-    """Return the JSON value of *body*; None where it is none."""
+    """Return the JSON value of *body*; None if it is not valid JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -41,14 +41,14 @@ def parsed(body: bytes | str) -> Any:
 
 
 class EventLines:
-    """Server-sent events out of bytes, as they come: the JSON objects that they bring."""
+    """Reads server-sent events from bytes as they arrive: those whose data is a JSON object."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
 
     def read(self, received: bytes) -> list[Any]:
-        """Return the events that are complete now."""
+        """Return the events that *received* completes."""
         *lines, self._rest = (self._rest + received).split(b"\n")
         found = []
         for line in lines:

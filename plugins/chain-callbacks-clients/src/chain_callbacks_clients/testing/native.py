@@ -1,4 +1,4 @@
-"""What the native chat model on a vendor's client must do."""
+"""The native chat model on a vendor's client."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Final
 
 import pytest
 
-from ...clients import ClientChatModel, MissingKeyError, NoAnswerError
-from ...resolution.resolver import attached
-from ...runnables import (
+from chain_callbacks import attached
+from chain_callbacks.runnables import (
     AIMessage,
     HumanMessage,
     SystemMessage,
@@ -22,9 +23,9 @@ from ...runnables import (
     create_agent,
     tool,
 )
-from ...runnables.chunks import combined
-from ..recorder import RecordingHandler
-from ..servers import Reply, ScriptedServer
+from chain_callbacks.testing import RecordingHandler, Reply, ScriptedServer
+
+from .. import ClientChatModel, MissingKeyError, NoAnswerError
 from .vendor import (
     ANSWER,
     KEY,
@@ -81,7 +82,7 @@ class NativeSuite(VendorSuite):
     async def test_answer_has_its_text_counts_and_metadata(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """What the server says of its answer is in the message, and handlers hear the same."""
+        """The message has what the server says of its answer, and handlers get the same."""
         server.will(Reply(self.answer(ANSWER)))
         async with self.model(server) as model:
             config: Any = {"callbacks": [recorder]}
@@ -100,14 +101,14 @@ class NativeSuite(VendorSuite):
     async def test_stream_adds_up_to_the_answer(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """The chunks make the message that would have come in one piece, counts included."""
+        """The chunks add up to the message that a single answer would be, counts included."""
         server.will(Reply(self.answer(ANSWER)), self.streamed())
         async with self.model(server) as model:
             whole = model.invoke(QUESTION)
             stream = model.astream if is_async else model.stream
             chunks = await all_of(stream(QUESTION, {"callbacks": [recorder]}))
 
-        total = combined(chunks)
+        total = reduce(add, chunks)
         assert (whole.content, whole.usage_metadata) == (total.content, total.usage_metadata)
         first_token = total.response_metadata.pop("time_to_first_token")
         assert whole.response_metadata == total.response_metadata
@@ -134,7 +135,7 @@ class NativeSuite(VendorSuite):
     async def test_start_says_what_is_asked_and_how(
         self, server: ScriptedServer, recorder: RecordingHandler
     ) -> None:
-        """Messages, model and settings are told; headers, which may hold keys, are not."""
+        """Handlers see messages, model and settings, but no headers, which may hold keys."""
         server.will(Reply(self.answer(ANSWER)))
         async with self.model(server, temperature=0.5, max_tokens=7, stop=["."]) as model:
             headers = {"x-secret": KEY}
@@ -162,7 +163,7 @@ class NativeSuite(VendorSuite):
     async def test_agent_completes_a_conversation_with_two_tools(
         self, server: ScriptedServer, recorder: RecordingHandler, way: str
     ) -> None:
-        """Two are called at once, then one more; results are sent, the runs are the expected."""
+        """Two tools at once, then one more: results are sent, and the tree is as expected."""
         script = [("", TWO_CALLS), ("And there?", ONE_CALL), ("Mild.", ())]
         for text, calls in script:
             if way.endswith("stream"):
@@ -174,7 +175,8 @@ class NativeSuite(VendorSuite):
             config: Any = {"callbacks": [recorder]}
             if way.endswith("stream"):
                 stream = agent.astream if way == "astream" else agent.stream
-                messages = combined(await all_of(stream(QUESTION, config)))["messages"]
+                chunks = await all_of(stream(QUESTION, config))
+                messages = [message for chunk in chunks for message in chunk["messages"]]
             else:
                 ask = agent.ainvoke if way == "async" else agent.invoke
                 messages = (await got(ask(QUESTION, config)))["messages"]
@@ -208,7 +210,7 @@ class NativeSuite(VendorSuite):
     async def test_each_role_is_sent_and_read_back(
         self, server: ScriptedServer, recorder: RecordingHandler
     ) -> None:
-        """A conversation is sent by the model as the client as a host reads it."""
+        """A conversation that the model sends is read by the host as the same messages."""
         call = {"name": "weather", "args": {"city": "Lisbon"}, "id": "call_1", "type": "tool_call"}
         conversation = [
             SystemMessage("Be brief."),
@@ -233,7 +235,7 @@ class NativeSuite(VendorSuite):
         recorder: RecordingHandler,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """The variable is named, the run ends in an error, and nothing was sent."""
+        """The message names the variable, the run ends in an error, and nothing is sent."""
         model = self.make_model(server.url, api_key=None)
         monkeypatch.delenv(model.key_variable, raising=False)
         for ask in (model.invoke, model.ainvoke):
@@ -251,7 +253,7 @@ class NativeSuite(VendorSuite):
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """A refused key is in no event, no log, no message and no text of the model."""
+        """A refused key is in no event, log, message or repr."""
         caplog.set_level(logging.DEBUG)
         server.will(*[Reply({"error": {"message": "This key is not known."}}, status=401)] * 2)
         async with self.model(server, api_key=None) as model:
@@ -273,7 +275,7 @@ class NativeSuite(VendorSuite):
     async def test_failed_attempts_are_told_as_retries(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """A limit with Retry-After, an error of the server's, then success: all in one run."""
+        """A rate limit with Retry-After, a server error, then success: all in one run."""
         server.will(
             Reply({"error": {"message": "Too many."}}, 429, {"retry-after": "0.001"}),
             Reply({"error": {"message": "Broken."}}, 500, QUICKLY),
@@ -296,7 +298,7 @@ class NativeSuite(VendorSuite):
     async def test_cut_stream_is_an_error_with_what_came(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """A connection that breaks in the middle ends the run once, and the words are not lost."""
+        """A connection that breaks ends the run once, and the words so far are kept."""
         events = self.first_words(self.events(WORDS), 2)
         server.will(Reply(events=events, is_cut=True))
         async with self.model(server) as model:
@@ -311,7 +313,7 @@ class NativeSuite(VendorSuite):
     async def test_malformed_answer_is_an_error(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """What is no JSON, and JSON that is no answer, end the run with an error."""
+        """Invalid JSON, and JSON that is no answer, end the run with an error."""
         server.will(Reply('{"id": "msg'), Reply({"error": "no"}), Reply("<html>", headers={}))
         async with self.model(server) as model:
             ask = model.ainvoke if is_async else model.invoke
@@ -327,7 +329,7 @@ class NativeSuite(VendorSuite):
     async def test_timeout_is_an_error(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_async: bool
     ) -> None:
-        """A server that does not answer within the seconds is given up."""
+        """The model gives up on a server that does not answer in time."""
         answers = threading.Event()
         server.will(Reply(self.answer(ANSWER), until=answers))
         try:
@@ -345,7 +347,7 @@ class NativeSuite(VendorSuite):
     async def test_cancelled_task_ends_its_run_as_cancelled(
         self, server: ScriptedServer, recorder: RecordingHandler, *, is_streamed: bool
     ) -> None:
-        """Before the answer, and in the middle of one, which is told as far as it came."""
+        """Before the answer, and in the middle of a stream, whose words are kept."""
         answers = threading.Event()
         begun = asyncio.Event()
         if is_streamed:

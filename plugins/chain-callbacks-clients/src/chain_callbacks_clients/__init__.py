@@ -1,12 +1,14 @@
-"""What plugins for the clients of model vendors share: one translation, and two faces on it.
+"""What plugins for the clients of model vendors share.
 
-A plugin says, in a ``Vendor``, how its vendor's requests, answers and stream events read as ours.
-From that come the native chat model (``ClientChatModel``) and the client as a host
-(``watch``, ``watch_all``): the calls that a program makes of it are chat-model runs.
+A plugin says once, in a ``Vendor``, how its vendor's requests, answers and stream events read as
+messages. From that come the native chat model (``ClientChatModel``) and the client as a host: the
+calls that a program makes are chat-model runs (``watch``, ``watch_all``, and ``begin`` for a client
+of another build).
 """
 
 from __future__ import annotations
 
+from .calls import Call, begin
 from .chat_models import ClientChatModel
 from .errors import MissingKeyError, NoAnswerError
 from .hooks import watch, watch_all
@@ -15,6 +17,7 @@ from .usage import UsageSoFar, usage_of
 from .wire import plain
 
 __all__ = [
+    "Call",
     "ClientChatModel",
     "Endpoint",
     "MissingKeyError",
@@ -23,6 +26,7 @@ __all__ = [
     "Reader",
     "UsageSoFar",
     "Vendor",
+    "begin",
     "plain",
     "usage_of",
     "watch",

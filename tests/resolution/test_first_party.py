@@ -37,7 +37,7 @@ def offered() -> dict[str, dict[str, str]]:
 
 
 def test_every_name_of_the_tree_is_owned_by_its_distribution():
-    """Handlers, hosts and conversions: who adds one adds it to the one table, and no other."""
+    """Handlers, hosts and conversions: adding one means adding it to the one table."""
     assert offered() == FIRST_PARTY
 
 
@@ -87,7 +87,7 @@ def test_a_name_of_ours_in_the_environment_reaches_no_stranger(
 def test_who_allows_a_name_of_ours_allows_no_stranger(
     fake_distribution, site, monkeypatch, name, owner
 ):
-    """ALLOW=otel is our distribution's, whoever else offers one."""
+    """`ALLOW=otel` allows our distribution's, and no other's."""
     fake_distribution("evil", entry_points={name: "strange_x:Handler"}, modules=STRANGE)
     monkeypatch.setenv("CHAIN_CALLBACKS_ALLOW", name)
     with pytest.raises(HandlerDeniedError):

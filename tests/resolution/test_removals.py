@@ -12,7 +12,7 @@ import pytest
 
 import chain_callbacks
 from chain_callbacks import CallbackManager, Local, attached, current_manager, traced
-from chain_callbacks.hosts import manager_at, own_scope
+from chain_callbacks.hosts import Gate, manager_at, own_scope
 from chain_callbacks.runnables import RunnableLambda, RunnableParallel
 
 LEAF = RunnableLambda(lambda value: value, name="leaf")
@@ -268,6 +268,18 @@ def test_a_host_is_given_a_manager_that_tells_nobody(source, removal, monkeypatc
             with manager.run("chain", "theirs", {}):
                 LEAF.invoke(1)
     assert [] == heard
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_host_is_spared_where_a_removal_leaves_nobody(source, monkeypatch):
+    """A gate gives its value where somebody listens, and nothing below `none`."""
+    gate = Gate("bridge")
+    with SOURCES[source](monkeypatch):
+        given = [gate.get()]
+        with attached("none"):
+            given.append(gate.get())
+        given.append(gate.get())
+    assert ["bridge", None, "bridge"] == given
 
 
 @pytest.mark.parametrize("source", ["environment", "attached"])

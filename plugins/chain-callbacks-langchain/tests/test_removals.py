@@ -80,7 +80,7 @@ def test_disabled_holds_for_runs_of_langchain(
 def test_what_is_required_hears_runs_of_langchain_below_a_manager_made_by_hand(
     other: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told of each once, whatever is taken out."""
+    """It hears each once, whatever is taken out."""
     monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "other")
     with CallbackManager().run("chain", "by hand", {}):
         outer.invoke(1, {"callbacks": [named("none")]})

@@ -56,7 +56,8 @@ class Gate(Generic[T]):
         # Asked for every run of the host: the way of one outside of all of ours makes no detour.
         if current.get() is None and not surroundings.finders:
             return None if root_manager().is_silent else self._value
-        return None if enter(None, None) is None else self._value
+        manager = enter(None, None)
+        return None if manager is None or manager.is_silent else self._value
 
 
 def own_scope() -> Scope:

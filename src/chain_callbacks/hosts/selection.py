@@ -33,7 +33,7 @@ class Selection(NamedTuple):
 
 
 def offered() -> tuple[Candidate, ...]:
-    """Return all bridges that are installed, whoever offers them, by host."""
+    """Return all bridges that are installed, by host, from any distribution."""
     by_host = index().others.get(HOSTS, {})
     return tuple(each for host in sorted(by_host) for each in by_host[host])
 

@@ -8,10 +8,14 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"  # uv makes an environment in a few seconds.
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
 PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
+
+# The core's suite, on all cores. `wheels`, `soak` and `docs` have the rest.
+CORE = ("-n", "auto", "-m", "not wheels and not soak", "tests", "--ignore=tests/docs")
 
 
 def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
@@ -29,28 +33,36 @@ def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
     session.install(".[test]", *paths, *tools)
 
 
-OF_PLUGINS = [f"plugins/{plugin}/tests" for plugin in PLUGINS]
-QUICK = "not wheels and not soak"
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the core's suite, or what is given after `--`."""
+    install(session, *PLUGINS)
+    session.run("pytest", *(session.posargs or CORE))
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the core's suite on another Python: `nox -s pythons-3.12`."""
+    tests(session)
+
+
+@nox.session(python=PYTHONS)
+def coverage(session: nox.Session) -> None:
+    """Run the core's suite and measure which branches it takes, in subprocesses too."""
+    install(session, *PLUGINS, group="coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *CORE)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session
-def tests(session: nox.Session) -> None:
-    """Run the tests of the core, and of plugins together; `plugin` has those of each alone."""
+def plugins(session: nox.Session) -> None:
+    """Run the tests of every plugin, with all of them installed."""
     install(session, *PLUGINS)
-    if session.posargs:
-        session.run("pytest", "-m", QUICK, *session.posargs)
-        return
-    session.run("pytest", "-m", QUICK, "tests", "--ignore=tests/docs")  # `docs` has those.
-    for paths in OF_PLUGINS:
-        # A process each: what bridges a host stays. Most have no such test, which pytest calls 5.
-        session.run("pytest", "-m", "together", paths, success_codes=[0, 5])
-
-
-@nox.session(python=["3.11", "3.12", "3.13"])
-def tests_all(session: nox.Session) -> None:
-    """Run all tests but those that build wheels on every supported version that is installed."""
-    install(session, *PLUGINS)
-    session.run("pytest", "-m", QUICK, *(session.posargs or ["tests", *OF_PLUGINS]))
+    for name in PLUGINS:
+        # A process each: a bridge that is switched on stays on.
+        session.run("pytest", f"plugins/{name}/tests", *session.posargs)
 
 
 @nox.session
@@ -58,7 +70,7 @@ def tests_all(session: nox.Session) -> None:
     "name", [nox.param(name, id=name.removeprefix("chain-callbacks-")) for name in PLUGINS]
 )
 def plugin(session: nox.Session, name: str) -> None:
-    """Run the tests of one plugin, alone with the core."""
+    """Run the tests of one plugin, alone with the core: `nox -s "plugin(slack)"`."""
     install(session, name)
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the settings of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("CHAIN_CALLBACKS")]:
-        monkeypatch.delenv(name)
+def _clean_slate(isolated_callbacks: None) -> None:
+    """Hide the settings of the shell, and what earlier tests registered, counted and warned of."""

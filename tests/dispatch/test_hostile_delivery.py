@@ -133,6 +133,7 @@ def assert_unharmed(
     form: str, handler: Any, *, then: Callable[[], Any] = lambda: None, **stated: str
 ) -> None:
     """Check that a run, and what others hear, are the same with *handler* and without it."""
+    expected, inline, queued = alone(form)
     first, last, later = RecordingHandler(), RecordingHandler(), Later()
     callbacks = [first, policy(handler, **stated), last, later]
 
@@ -140,7 +141,6 @@ def assert_unharmed(
     then()
     flush(PATIENCE)
 
-    expected, inline, queued = alone(form)
     assert result == expected
     assert heard_by(first) == inline
     assert heard_by(last) == inline

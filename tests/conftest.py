@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chain_callbacks.delivery import slowness
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -17,5 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_slate(isolated_callbacks: None) -> None:
+def _clean_slate(isolated_callbacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of the shell, and what earlier tests registered, counted and warned of."""
+    # On a busy machine any handler would seem to hold up its event loop.
+    monkeypatch.setattr(slowness, "clock", lambda: 0.0)

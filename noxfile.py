@@ -14,8 +14,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
 
-# The core's suite, on all cores. `wheels`, `soak` and `docs` have the rest.
-CORE = ("-n", "auto", "-m", "not wheels and not soak", "tests", "--ignore=tests/docs")
+# The core's suite, on every core of the machine; `wheels`, `soak` and `docs` run the rest.
+PYTEST = ("pytest", "-n", "auto", "-m", "not wheels and not soak")
+CORE = ("tests", "--ignore=tests/docs")
 
 
 def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
@@ -37,7 +38,7 @@ def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
 def tests(session: nox.Session) -> None:
     """Run the core's suite, or what is given after `--`."""
     install(session, *PLUGINS)
-    session.run("pytest", *(session.posargs or CORE))
+    session.run(*PYTEST, *(session.posargs or CORE))
 
 
 @nox.session(python=PYTHONS)
@@ -51,7 +52,7 @@ def coverage(session: nox.Session) -> None:
     """Run the core's suite and measure which branches it takes, in subprocesses too."""
     install(session, *PLUGINS, group="coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *CORE)
+    session.run("coverage", "run", "-m", *PYTEST, *CORE)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -122,7 +123,8 @@ VENDORS = {
 def vendors(session: nox.Session, vendor: str) -> None:
     """Drive a handler of somebody else's by a native chain, in an environment of its own."""
     folder = "plugins/chain-callbacks-langchain"
-    session.install(".[test]", f"./{folder}", *VENDORS[vendor])
+    install(session, "chain-callbacks-langchain")
+    session.install(*VENDORS[vendor])
     session.run(
         "pytest",
         # Their own warnings are theirs.
@@ -144,7 +146,13 @@ def wheels(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Run by the hundred thousand, to see that nothing grows."""
     install(session)
-    session.run("pytest", "-m", "soak", "tests", *session.posargs)
+    session.run("pytest", "-n", "auto", "-m", "soak", "tests", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def nightly(session: nox.Session) -> None:
+    """Run what takes longer than each change can wait for, part by part, in up to 90 minutes."""
+    session.run("bash", ".ci/run", "nightly", external=True)
 
 
 @nox.session
@@ -154,6 +162,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", env={"PYTHONPATH": "src"})
+    session.run("shellcheck", ".ci/run")
 
 
 @nox.session

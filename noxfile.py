@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -61,9 +62,14 @@ def coverage(session: nox.Session) -> None:
 def plugins(session: nox.Session) -> None:
     """Run the tests of every plugin, with all of them installed."""
     install(session, *PLUGINS)
-    for name in PLUGINS:
-        # A process each: a bridge that is switched on stays on.
-        session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+    failed = []
+    for name in PLUGINS:  # Each in a process of its own: a bridge that is switched on stays on.
+        try:
+            session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+        except CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"Tests failed of {', '.join(failed)}.")
 
 
 @nox.session

@@ -274,7 +274,7 @@ def test_payload_that_holds_itself_many_times_is_kept_in_linear_time(gate):
 
 @pytest.mark.parametrize("events", [20_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_stuck_handler_costs_a_bounded_amount_of_memory_and_loses_no_end(gate, events):
-    """Events without end to one that hangs: flat memory, every drop counted, ends and errors kept."""
+    """A handler that hangs keeps memory flat: every drop is counted, ends and errors are kept."""
 
     class Stuck(BaseCallbackHandler):
         delivery, content = "queued", "none"

@@ -65,7 +65,7 @@ def plugins(session: nox.Session) -> None:
     failed = []
     for name in PLUGINS:  # Each in a process of its own: a bridge that is switched on stays on.
         try:
-            session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+            session.run("pytest", "-n", "auto", f"plugins/{name}/tests", *session.posargs)
         except CommandFailed:
             failed.append(name)
     if failed:
@@ -183,7 +183,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run the examples of the README and of the docs."""
     install(session, *PLUGINS)
-    session.run("pytest", "tests/docs", *session.posargs)
+    session.run("pytest", "-n", "auto", "tests/docs", *session.posargs)
 
 
 @nox.session

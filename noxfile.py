@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"  # uv makes an environment in a few seconds.
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
 PLUGINS = sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
+
+# The core's suite, on every core of the machine; `wheels`, `soak` and `docs` run the rest.
+PYTEST = ("pytest", "-n", "auto", "-m", "not wheels and not soak")
+CORE = ("tests", "--ignore=tests/docs")
 
 
 def paths_of(*plugins: str) -> list[str]:
@@ -42,28 +48,41 @@ def install(session: nox.Session, *plugins: str, group: str = "tests") -> None:
     session.install(".[test]", *paths_of(*plugins), *tools)
 
 
-OF_PLUGINS = [f"plugins/{plugin}/tests" for plugin in PLUGINS]
-QUICK = "not wheels and not soak"
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the core's suite, or what is given after `--`."""
+    install(session, *PLUGINS)
+    session.run(*PYTEST, *(session.posargs or CORE))
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the core's suite on another Python: `nox -s pythons-3.12`."""
+    tests(session)
+
+
+@nox.session(python=PYTHONS)
+def coverage(session: nox.Session) -> None:
+    """Run the core's suite and measure which branches it takes, in subprocesses too."""
+    install(session, *PLUGINS, group="coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", *PYTEST, *CORE)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session
-def tests(session: nox.Session) -> None:
-    """Run the tests of the core, and of plugins together; `plugin` has those of each alone."""
+def plugins(session: nox.Session) -> None:
+    """Run the tests of every plugin, with all of them installed."""
     install(session, *PLUGINS)
-    if session.posargs:
-        session.run("pytest", "-m", QUICK, *session.posargs)
-        return
-    session.run("pytest", "-m", QUICK, "tests", "--ignore=tests/docs")  # `docs` has those.
-    for paths in OF_PLUGINS:
-        # A process each: what bridges a host stays. Most have no such test, which pytest calls 5.
-        session.run("pytest", "-m", "together", paths, success_codes=[0, 5])
-
-
-@nox.session(python=["3.11", "3.12", "3.13"])
-def tests_all(session: nox.Session) -> None:
-    """Run all tests but those that build wheels on every supported version that is installed."""
-    install(session, *PLUGINS)
-    session.run("pytest", "-m", QUICK, *(session.posargs or ["tests", *OF_PLUGINS]))
+    failed = []
+    for name in PLUGINS:  # Each in a process of its own: a bridge that is switched on stays on.
+        try:
+            session.run("pytest", "-n", "auto", f"plugins/{name}/tests", *session.posargs)
+        except CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"Tests failed of {', '.join(failed)}.")
 
 
 @nox.session
@@ -71,7 +90,7 @@ def tests_all(session: nox.Session) -> None:
     "name", [nox.param(name, id=name.removeprefix("chain-callbacks-")) for name in PLUGINS]
 )
 def plugin(session: nox.Session, name: str) -> None:
-    """Run the tests of one plugin, alone with the core."""
+    """Run the tests of one plugin, alone with the core: `nox -s "plugin(slack)"`."""
     install(session, name)
     session.run("pytest", f"plugins/{name}/tests", *session.posargs)
 
@@ -123,7 +142,8 @@ VENDORS = {
 def vendors(session: nox.Session, vendor: str) -> None:
     """Drive a handler of somebody else's by a native chain, in an environment of its own."""
     folder = "plugins/chain-callbacks-langchain"
-    session.install(".[test]", f"./{folder}", *VENDORS[vendor])
+    install(session, "chain-callbacks-langchain")
+    session.install(*VENDORS[vendor])
     session.run(
         "pytest",
         # Their own warnings are theirs.
@@ -145,7 +165,13 @@ def wheels(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Run by the hundred thousand, to see that nothing grows."""
     install(session)
-    session.run("pytest", "-m", "soak", "tests", *session.posargs)
+    session.run("pytest", "-n", "auto", "-m", "soak", "tests", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def nightly(session: nox.Session) -> None:
+    """Run what takes longer than each change can wait for, part by part, in up to 90 minutes."""
+    session.run("bash", ".ci/run", "nightly", external=True)
 
 
 @nox.session
@@ -155,6 +181,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", env={"PYTHONPATH": "src"})
+    session.run("shellcheck", ".ci/run")
 
 
 @nox.session
@@ -169,7 +196,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run the examples of the README and of the docs."""
     install(session, *PLUGINS)
-    session.run("pytest", "tests/docs", *session.posargs)
+    session.run("pytest", "-n", "auto", "tests/docs", *session.posargs)
 
 
 @nox.session

@@ -90,9 +90,11 @@ def _own_options(isolated_callbacks: None) -> Iterator[None]:
     """Have what one test said, and left in queues, forgotten by the next."""
     yield
     for channel in queue.channels():
-        bell = channel._bell
+        bell, worker = channel._bell, channel._worker
         channel._reset()
         bell.set()  # Its worker finds another one in its place, and ends.
+        if worker is not None:
+            worker.join(PATIENCE)  # What it still tells is this test's, and counted as such.
     queue._channels.clear()
     queue._busy.clear()
     options.is_inline, options.redactor = False, DefaultRedactor()

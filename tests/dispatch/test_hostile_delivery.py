@@ -38,6 +38,7 @@ from .conftest import PATIENCE, Gate
 FORMS = ("invoke", "ainvoke", "stream", "astream", "batch")
 CONTENTS = ("full", "redacted", "none")
 DELIVERIES = ("inline", "queued")
+LIMIT = slowness.LIMIT  # Tests have none; the one of slow handlers has this.
 Act = Callable[..., Any]
 
 _ADDRESS_OR_ID = re.compile(r" at 0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -133,6 +134,7 @@ def assert_unharmed(
     form: str, handler: Any, *, then: Callable[[], Any] = lambda: None, **stated: str
 ) -> None:
     """Check that a run, and what others hear, are the same with *handler* and without it."""
+    expected, inline, queued = alone(form)
     first, last, later = RecordingHandler(), RecordingHandler(), Later()
     callbacks = [first, policy(handler, **stated), last, later]
 
@@ -140,7 +142,6 @@ def assert_unharmed(
     then()
     flush(PATIENCE)
 
-    expected, inline, queued = alone(form)
     assert result == expected
     assert heard_by(first) == inline
     assert heard_by(last) == inline
@@ -351,6 +352,7 @@ def test_queued_handler_that_hangs_changes_nothing(is_async, content, form):
     def act(*_: Any) -> None:
         gate.enter()
 
+    expected, inline, _ = alone(form)
     handler = hostile(act, is_async=is_async)
     first = RecordingHandler()
     try:
@@ -359,7 +361,6 @@ def test_queued_handler_that_hangs_changes_nothing(is_async, content, form):
         gate.open()
     flush(PATIENCE)
 
-    expected, inline, _ = alone(form)
     assert (result, heard_by(first)) == (expected, inline)
 
 
@@ -372,6 +373,7 @@ def test_slow_handler_is_named_once_where_it_holds_up_a_loop(
 ):
     """Over 50 ms inline under an asynchronous caller: one warning with the remedy; else none."""
     now = [0.0]
+    monkeypatch.setattr(slowness, "LIMIT", LIMIT)
     monkeypatch.setattr(slowness, "clock", lambda: now[0])
 
     def act(*_: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from hypothesis import find, given
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr
 
@@ -857,14 +857,6 @@ def test_a_secret_is_shown_from_no_depth(value: Any) -> None:
 ANYTHING = st.from_type(type).flatmap(st.from_type) | nested(st.binary() | st.complex_numbers())
 
 
-@pytest.fixture(scope="module")
-def _drawn_once() -> None:
-    """Have hypothesis make its table of all characters, for seconds, before it is timed."""
-    find(st.text(), lambda _: True)
-    find(ANYTHING, lambda _: True)
-
-
-@pytest.mark.usefixtures("_drawn_once")
 @given(ANYTHING)
 def test_anything_can_be_viewed(value: Any) -> None:
     """No payload makes a view fail."""

@@ -272,12 +272,9 @@ def test_payload_that_holds_itself_many_times_is_kept_in_linear_time(gate):
     assert kept == ["leaf"]
 
 
-@pytest.mark.parametrize("events", [100_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("events", [20_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_stuck_handler_costs_a_bounded_amount_of_memory_and_loses_no_end(gate, events):
-    """Events without end to one that hangs: flat memory, every drop counted, ends and errors kept.
-
-    Half of the first hundred thousand are issued under tracemalloc, which makes them slow.
-    """
+    """A handler that hangs keeps memory flat: every drop is counted, ends and errors are kept."""
 
     class Stuck(BaseCallbackHandler):
         delivery, content = "queued", "none"
@@ -309,16 +306,16 @@ def test_stuck_handler_costs_a_bounded_amount_of_memory_and_loses_no_end(gate, e
     gate.wait_for_visitor()
     tracemalloc.start()
     try:
-        issue(4, 4_000)
+        issue(4, 1_000)
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        issue(20, 2_000)
+        issue(20, 500)
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     resident = getrusage(RUSAGE_SELF).ru_maxrss
     while produced < events:
-        issue(20, 2_000)
+        issue(20, 500)
 
     grown = (getrusage(RUSAGE_SELF).ru_maxrss - resident) * 1_024
     assert grown < 4_000_000

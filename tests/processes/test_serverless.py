@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 INLINE = {"CHAIN_CALLBACKS_DELIVERY": "inline"}
@@ -57,7 +59,9 @@ def test_inline_mode_starts_no_thread_while_the_program_runs(ended):
     assert (0, "") == (done.code, done.err)
     told = ["1", "True flush 1", "1", "2", "True flush 2", "2"]
     assert told == done.delivered[: len(told)]
-    assert {*done.delivered[len(told) :]} <= {"False flush 2"}
+    # Python 3.12 starts no thread once the main one is over.
+    is_on_main_thread = sys.version_info[:2] == (3, 12)
+    assert {*done.delivered[len(told) :]} <= {f"{is_on_main_thread} flush 2"}
     assert "told: 2 delivered, 0 pending, 0 failed, 0 dropped" in done.out
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chain_callbacks import traced
@@ -244,13 +244,7 @@ FORMS = (
 )
 
 
-@settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=250,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@settings(max_examples=250)
 @given(plan=plans, form=st.sampled_from(FORMS), read=st.integers(0, 3))
 @example(
     plan=("sequence", ("model",), ("parallel", ("boom late",), ("generator",))),
@@ -276,7 +270,6 @@ def test_a_handler_at_the_root_hears_whole_trees_and_changes_nothing(
     assert len(roots) in ((0,) if is_stream_unread else (1, 2) if "batch" in form else (1,))
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=100)
 @given(plan=plans, form=st.sampled_from(("invoke", "stream", "ainvoke", "astream")))
 def test_streaming_and_invoking_give_the_same(plan: Plan, form: str) -> None:
     """The chunks of a stream add up to what invoking gives, where that gives something."""

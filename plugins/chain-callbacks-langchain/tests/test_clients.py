@@ -16,9 +16,7 @@ from langchain_core.runnables import RunnableLambda
 from chain_callbacks import traced
 from chain_callbacks.testing import ModelServer, RecordingHandler, Reply
 
-pytestmark = pytest.mark.together
-
-WHY: Final = "it is installed where all of ours are: nox -s tests, nox -s langchain"
+WHY: Final = "it is installed where all of ours are: nox -s plugins, nox -s langchain"
 anthropic = pytest.importorskip("anthropic", reason=WHY)
 openai = pytest.importorskip("openai", reason=WHY)
 langchain_anthropic = pytest.importorskip("langchain_anthropic", reason=WHY)

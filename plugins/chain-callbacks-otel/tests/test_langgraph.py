@@ -14,10 +14,7 @@ import chain_callbacks.auto  # noqa: F401  As a program does.
 from chain_callbacks import register
 from chain_callbacks.testing import RecordingHandler
 
-pytestmark = [
-    pytest.mark.together,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # LangGraph's own.
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LangGraph's own.
 
 
 def graph(tracer: Any) -> Any:

@@ -50,7 +50,7 @@ def needs(*modules: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
-pytestmark = [pytest.mark.together, needs("oteltap")]
+pytestmark = needs("oteltap")
 
 
 def free_port() -> int:

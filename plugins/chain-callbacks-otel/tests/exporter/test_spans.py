@@ -506,7 +506,7 @@ _VALUES = (
     ),
     attributes=st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=6),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_a_span_states_can_be_told(operation, attributes):
     """Attributes are others' and may be anything: reading them raises nothing."""
     span = ReadableSpan(

@@ -15,8 +15,6 @@ ENOUGH = all(
     importlib.util.find_spec(name) for name in ("langchain_core", "chain_callbacks_langchain")
 )
 
-pytestmark = pytest.mark.together
-
 # An instrumentation of LangChain's, as they are made: a span a run, in its own scope.
 PROGRAM = """
 import chain_callbacks.auto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nox
@@ -182,6 +183,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("lint-imports", env={"PYTHONPATH": "src"})
     session.run("shellcheck", ".ci/run")
+    session.run("python", ".ci/words.py")
 
 
 @nox.session
@@ -197,6 +199,21 @@ def docs(session: nox.Session) -> None:
     """Run the examples of the README and of the docs."""
     install(session, *PLUGINS)
     session.run("pytest", "-n", "auto", "tests/docs", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make `.venv`: the core and every plugin, editable, with the tools of all checks."""
+    session.run(sys.executable, "-m", "venv", ".venv")
+    groups = [*("tests", "lint", "typing"), "coverage"]
+    tools = [*nox.project.dependency_groups(PROJECT, *groups)]
+    for plugin in PLUGINS:
+        project = nox.project.load_toml(f"plugins/{plugin}/pyproject.toml")
+        if "tests" in project.get("dependency-groups", {}):
+            tools += nox.project.dependency_groups(project, "tests")
+    editable = [part for path in paths_of(*PLUGINS) for part in ("-e", path)]
+    python = Path(".venv", "Scripts" if sys.platform == "win32" else "bin", "python")
+    session.run(str(python), "-m", "pip", "install", "-e", ".[test]", *editable, *tools)
 
 
 @nox.session

@@ -97,7 +97,7 @@ def test_demo_with_none_is_silent(capsys):
 
 
 def test_demo_where_all_is_disabled_claims_no_listener(capsys, monkeypatch):
-    """The operator's word stands above the demo's own choice."""
+    """The settings beat the demo's own choice."""
     monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", "1")
 
     assert main(["demo"]) == 0

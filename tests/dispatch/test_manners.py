@@ -25,7 +25,7 @@ from .conftest import PATIENCE, Gate, Queued, Told, flushed, workers
 
 
 class Detached(Queued):
-    """Fails at the first start that it hears of each tree, and keeps the names of the runs."""
+    """Fails at the first start of each tree, and keeps the names of the runs."""
 
     on_error = "detach"
 

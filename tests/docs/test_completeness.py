@@ -69,7 +69,7 @@ def test_public_names_of_handlers_are_on_their_page():
 
 
 def test_events_types_of_runs_and_facts_are_on_their_page():
-    """A handler's author finds each event, each type of run, and each fact to be had."""
+    """A handler's author finds each event, each type of run, and each fact that there is."""
     assert undocumented([*EVENTS, *KINDS, *FACTS, "on_event"], "reference/events.md") == []
 
 

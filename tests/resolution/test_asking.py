@@ -60,7 +60,7 @@ def test_settings_that_cannot_be_read_are_explained(monkeypatch):
 
 
 def test_nothing_is_called_active_where_nothing_may_run(monkeypatch):
-    """Where a required handler cannot be had, the others are not made, and their rows say so."""
+    """Where a required handler is not available, the others are not made, and their rows say so."""
     monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", "nope")
     explained = explain(callbacks=["a", "b"])
     assert ["refused", "refused", "unknown"] == [row["status"] for row in explained.as_data()]

@@ -87,7 +87,7 @@ def test_an_audit_handler_may_be_an_object(policy_plugin, fake_distribution, hea
 
 
 def test_a_policy_forbids(policy_plugin, heard):
-    """What a policy takes out hears nothing, wherever it is named."""
+    """A handler that a policy takes out gets no events, wherever it is named."""
     policy_plugin("strict", "resolution.remove('b')")
     with attached("b"):
         nested(["b", "c"]).invoke(1, {"callbacks": ["a", "b"]})

@@ -255,7 +255,7 @@ def strictly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_message_without_a_value_is_told(monkeypatch):
-    """What a validator says is kept where it quotes nothing: it is what mends the setting."""
+    """What a validator says is kept where it quotes nothing: it says how to fix the setting."""
 
     class Strict(Plain):
         @field_validator("url")
@@ -429,7 +429,7 @@ def test_no_value_of_a_setting_that_is_ignored_is_shown(file_with_a_secret, capl
 
 
 def test_a_name_that_is_a_secret_by_mistake_is_quoted(monkeypatch):
-    """What stands where names stand is no setting: it is quoted, or nobody could mend it."""
+    """A text in the place of a name is not a setting: it is quoted, or nobody could fix it."""
     monkeypatch.setenv("CHAIN_CALLBACKS", "https://hooks")
     with pytest.raises(ConfigurationErrors, match=r"1 thing is wrong") as caught:
         check()

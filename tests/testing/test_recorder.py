@@ -172,7 +172,7 @@ def test_runs_in_threads_make_the_same_tree(
 def test_roots_are_in_the_order_of_their_starts(
     heard: RecordingHandler, manager: CallbackManager
 ) -> None:
-    """Trees that grow at once are not mixed up, and can be had one by one."""
+    """Trees that grow at once are not mixed up, and can be read one by one."""
     first, second = started(manager, "chain", "first"), started(manager, "chain", "second")
     started(second.manager(), "tool", "b").end()
     started(first.manager(), "tool", "a").end()

@@ -162,7 +162,7 @@ async def by_hand() -> None:
     assert_type(await end, None)
     await started.aon_text("half-way")
     await started.aon_chain_end(1)
-    # Nobody hears of it without `await`.
+    # No handler is told without `await`.
     started.aon_chain_end(1)  # type: ignore[unused-coroutine]
     await started.aon_chain_error(None)  # type: ignore[arg-type]
     async with manager.run("retriever", "find", "bears") as found:

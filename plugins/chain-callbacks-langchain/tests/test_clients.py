@@ -1,4 +1,4 @@
-"""Models of LangChain's that call a vendor's client: one call is one run, whoever hears of it."""
+"""Models of LangChain's that call a vendor's client: one call is one run, however many see it."""
 
 from __future__ import annotations
 

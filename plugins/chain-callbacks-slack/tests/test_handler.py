@@ -1,4 +1,4 @@
-"""Which runs Slack hears of, when, and that nothing is lost; the test is the core's worker."""
+"""Which runs are sent to Slack, when, and that nothing is lost; the test is the core's worker."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ COMMANDS: Final = (
     Command(
         "doctor",
         "doctoring",
-        "say what does not work, why, and what mends it",
+        "say what does not work, why, and how to fix it",
         "Look at every handler that is configured: its status, the cause and the remedy. Exit "
         "code 1 if something that was asked for does not work.",
         (TIMEOUT, JSON),

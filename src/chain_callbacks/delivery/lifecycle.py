@@ -78,7 +78,7 @@ def start(thread: threading.Thread) -> bool:
 
 
 def call_in_thread(function: Callable[[], Any], name: str) -> bool:
-    """Have *function* called in a thread; return whether there is one to be had."""
+    """Call *function* in a thread; return whether a thread was available."""
     thread = threading.Thread(target=function, name=f"chain-callbacks-{name}", daemon=True)
     return start(thread) or spare.take(function)
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 
-# Its pool is not to be had any more once the interpreter is ending.
+# Its pool cannot be imported any more once the interpreter is ending.
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn, TypeVar

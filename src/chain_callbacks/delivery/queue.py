@@ -39,7 +39,7 @@ WARNING_INTERVAL: Final = 60.0
 LONGEST_SILENCE: Final = 1.0
 """Seconds after which ``deliver`` is called though events keep coming."""
 LINGERING: Final = 0.005
-"""Seconds for which a worker that has done all lets events gather: to be woken for each is dear."""
+"""Seconds that an idle worker waits before it sleeps; waking it for each event is expensive."""
 SHORTEST_REST: Final = 0.01
 """Seconds between two calls of ``deliver`` at least, whatever it returns."""
 LONGEST_REST: Final = 3_600.0

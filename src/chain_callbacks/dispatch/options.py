@@ -11,7 +11,7 @@ EXIT_TIMEOUT: Final = 5.0
 
 
 class Options:
-    """The operator's word on delivery.
+    """The settings of delivery.
 
     Attributes:
         redactor: Masks what handlers below ``content=full`` may not see.

@@ -148,7 +148,7 @@ def run_at(
 
 
 def _without(manager: CallbackManager, handlers: Collection[int]) -> CallbackManager:
-    # Remembered with the routes themselves: building them anew for each run is dear.
+    # Remembered with the routes themselves: building them for each run is expensive.
     key = ("told already", frozenset(handlers))
     here = manager.here.folds.get(key)
     if here is None:

@@ -56,7 +56,7 @@ class ToolSchema:
     """What a function takes when it is called as a tool; made by ``tool_schema``.
 
     *description* is the first paragraph of the docstring. *injected* are the parameters that the
-    framework fills in, of which a model hears nothing.
+    framework fills in, which a model is not shown.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ def _in_order(tops: list[_Node]) -> list[Step]:
             steps.append(Step(start, _starting(node)))
             waiting.append((node, start, True))
             waiting += [(each, max(start, each.start), False) for each in reversed(node.children)]
-    # Of equal times the order in which they stand here is right, and sorting keeps it.
+    # Spans that began at the same time are in the right order already, and sorting keeps it.
     return sorted(steps, key=lambda each: each.at)
 
 

@@ -85,7 +85,7 @@ def test_spans_of_a_host_that_is_bridged_are_no_runs(scope):
 
 
 def test_spans_of_a_host_that_nobody_bridges_are_runs(tracers, heard):
-    """A bridge that is installed and was not asked for hears nothing."""
+    """A bridge that is installed and was not asked for gets no events."""
     if any(each.host == "langchain_core" and each.status == "active" for each in hosts.bridges()):
         pytest.skip("the tests of the bridge ran before, and it stays")
     theirs = tracers("openinference.instrumentation.langchain")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
-from chain_callbacks.resolution import environment
+from chain_callbacks.resolution import settings
 
 Call = Callable[[], object]
 
@@ -103,11 +103,11 @@ def environment_reads() -> Iterator[Counter[object]]:
 
     environ: Any = os.environ
     before = environ._data
-    environ._data = environment._raw = Counting(before)
+    environ._data = settings._raw = Counting(before)
     try:
         yield reads
     finally:
-        environ._data = environment._raw = before
+        environ._data = settings._raw = before
 
 
 def blocks_of(call: Call, *, count: int = 200) -> float:

@@ -376,20 +376,24 @@ class SettingsError(ChainCallbacksError, ValueError):
 class InvalidSettingError(SettingsError):
     """A setting of the framework is unknown, or has a wrong value and enforces nothing.
 
-    *setting* is the variable, or the file and its key; *used* is what is used instead.
+    *setting* is the variable, or the key in *file*; *instead* says how a run goes on.
     """
 
     setting: str
     reason: str
-    used: str = ""
+    file: str | None = None
+    instead: str = "without it"
     problems: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.problems = (f"{self.setting}: {self.reason}",)
+        self.problems = (f"{self._where()}: {self.reason}",)
         super().__post_init__()
 
+    def _where(self) -> str:
+        return f"{shortened(self.setting)}{f' of {self.file}' if self.file else ''}"
+
     def _state(self) -> Statement:
-        return Statement(shortened(self.setting), self.reason, "Correct or unset it.")
+        return Statement(self._where(), self.reason, "Correct or unset it.")
 
 
 @leaf

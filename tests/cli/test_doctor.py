@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import NamedTuple
 
 import pytest
 
 from chain_callbacks import register
 from chain_callbacks.cli import main
+from chain_callbacks.runnables import RunnableLambda
 
 GOOD = "class Handler:\n    def on_chain_start(self, serialized, inputs, **kwargs):\n        pass\n"
 NEEDY = (
@@ -116,9 +118,8 @@ CASES = [
         "a misspelt variable of the framework",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRIKT": "1"},
         "CHAIN_CALLBACKS_STRIKT",
-        "is not a setting of chain-callbacks. Did you mean 'CHAIN_CALLBACKS_STRICT'?",
-        "rename or unset it",
-        status="warning",
+        "chain-callbacks has no such setting. Did you mean 'CHAIN_CALLBACKS_STRICT'?",
+        "Correct or unset it.",
     ),
     Case(
         "a setting of a handler that does not exist",
@@ -132,15 +133,15 @@ CASES = [
         "a framework setting with a wrong value",
         {"CHAIN_CALLBACKS": "console", "CHAIN_CALLBACKS_STRICT": "perhaps"},
         "CHAIN_CALLBACKS_STRICT",
-        "Input should be a valid boolean, unable to interpret input",
-        "Correct it: no run starts until then.",
+        "it must be 1 or 0 (true or false, yes or no, on or off)",
+        "Correct or unset it.",
     ),
     Case(
         "a configuration file that is not there",
         {"CHAIN_CALLBACKS_CONFIG": "/nowhere/handlers.toml"},
-        "configuration",
-        "the file /nowhere/handlers.toml cannot be read (No such file or directory)",
-        "Correct it: no run starts until then.",
+        "/nowhere/handlers.toml",
+        "it cannot be read (No such file or directory)",
+        "No run starts until it is corrected.",
     ),
     Case(
         "a handler whose import fails",
@@ -395,6 +396,66 @@ def test_doctor_is_a_page_for_people(capsys, fake_distribution, monkeypatch, sit
         "\n"
         "2 things do not work.\n"
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="another system has other permissions")
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "open_to_others"),
+    [
+        (0o600, 0o700, None),
+        (0o644, 0o755, None),
+        (0o664, 0o755, "file"),
+        (0o646, 0o755, "file"),
+        (0o644, 0o775, "folder"),
+        (0o644, 0o757, "folder"),
+        (0o644, 0o1777, None),
+    ],
+)
+@pytest.mark.parametrize("variable", ["CHAIN_CALLBACKS_CONFIG", "CHAIN_CALLBACKS_SECRETS_DIR"])
+def test_doctor_mentions_files_that_others_may_write(
+    capsys, tmp_path, monkeypatch, variable, file_mode, folder_mode, open_to_others
+):
+    """Who writes the file, or replaces it in its folder, decides where handlers send data."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "given"
+    if variable.endswith("CONFIG"):
+        path.write_text("", encoding="utf-8")
+    else:
+        path.mkdir()
+    path.chmod(file_mode | (0o111 if path.is_dir() else 0))
+    folder.chmod(folder_mode)
+    monkeypatch.setenv(variable, str(path))
+
+    code = main(["doctor", "--json"])
+
+    found = [
+        (each["status"], each["cause"], each["remedy"])
+        for each in json.loads(capsys.readouterr().out)["findings"]
+        if each["subject"] == str(path)
+    ]
+    meant = {"file": path, "folder": folder}.get(open_to_others)
+    cause = f"{meant} can be written by other users, who may redirect what handlers send"
+    assert (code, found) == (0, [("warning", cause, f"chmod go-w {meant}")] if meant else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [("a" * 5_000, "a" * 197 + "..."), ("a b " * 5_000, ("a b " * 5_000)[:197] + "...")],
+)
+def test_a_long_name_is_cut_wherever_it_is_shown(capsys, monkeypatch, caplog, name, subject):
+    """By `doctor`, by `explain`, in a warning and in an error, 200 characters of it."""
+    monkeypatch.setenv("CHAIN_CALLBACKS", name)
+    assert main(["doctor", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["subject"] == subject
+    for command in (["doctor"], ["explain"], ["explain", "--json"], ["explain", name]):
+        main(command)
+        shown = capsys.readouterr()
+        assert name[:202] not in shown.out + shown.err
+        assert name[:190] in shown.out + shown.err
+    RunnableLambda(len).invoke("a")
+    (warning,) = caplog.messages
+    assert (name[:202] in warning, name[:190] in warning) == (False, True)
 
 
 def test_doctor_exits_0_where_everything_works(capsys, monkeypatch):

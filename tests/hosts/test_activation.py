@@ -344,7 +344,7 @@ def test_another_setting_that_is_wrong_lets_no_stranger_in(site: Path) -> None:
     install(site, module="strange")
     code = "import chain_callbacks.auto, aged"
 
-    done = run(site, "-c", code, **NAMED, CHAIN_CALLBACKS_EXIT_TIMEOUT="soon")
+    done = run(site, "-c", code, **NAMED, CHAIN_CALLBACKS_DENY="a b")
 
     assert ("host\n", "") == (done.stdout, done.stderr)
 

@@ -53,7 +53,7 @@ def test_settings_that_cannot_be_read_are_explained(monkeypatch):
         "refused",
         [SettingsError],
     )
-    assert "the file /no/such/file.toml cannot be read" in row["reason"]
+    assert "/no/such/file.toml: it cannot be read" in row["reason"]
     assert [] == explained.manager.handlers
     with pytest.raises(SettingsError):
         resolve(["a"])

@@ -13,7 +13,7 @@ from chain_callbacks.errors import (
     HandlerDeniedError,
     HandlerSettingsError,
     InvalidNameError,
-    SettingsError,
+    InvalidSettingError,
     UnknownHandlerError,
 )
 from chain_callbacks.resolution import instances, plugins
@@ -349,7 +349,7 @@ def test_check_says_everything_at_once(fake_distribution, monkeypatch, said):
         check()
     kinds = [type(error) for error in caught.value.exceptions]
     assert {
-        InvalidNameError, UnknownHandlerError, HandlerDeniedError, SettingsError,
+        InvalidNameError, UnknownHandlerError, HandlerDeniedError, InvalidSettingError,
     } <= set(kinds)  # fmt: skip
     assert "CHAIN_CALLBACKS_REQUIRE" in {getattr(e, "source", "") for e in caught.value.exceptions}
     monkeypatch.delenv("CHAIN_CALLBACKS_REQUIRE")
@@ -359,7 +359,7 @@ def test_check_says_everything_at_once(fake_distribution, monkeypatch, said):
         InvalidNameError,
         UnknownHandlerError,
         HandlerDeniedError,
-        SettingsError,
+        InvalidSettingError,
         BrokenPluginError,
         HandlerSettingsError,
     } == {type(error) for error in caught.value.exceptions}

@@ -12,8 +12,7 @@ import pytest
 from chain_callbacks import attached, current_manager, policy, resolve
 from chain_callbacks.errors import UnknownHandlerError
 from chain_callbacks.resolution import (
-    core_settings,
-    environment,
+    handler_settings,
     index,
     names,
     resolver,
@@ -59,12 +58,11 @@ def work(monkeypatch) -> Counter[str]:
 
     count(index, "scan")
     count(resolver, "merge")
-    for module in (names, sources, settings):
+    for module in (names, sources):
         count(module, "parse_entry")
-    count(settings, "_read")
-    count(core_settings, "read")
-    count(environment, "variables_of")
-    count(environment, "unknown_variables")
+    count(settings, "read")
+    count(handler_settings, "variables_of")
+    count(resolver, "misspelt_variables")
     return counted
 
 

@@ -210,7 +210,7 @@ CASES = [
         ValueError,
     ),
     (
-        errors.InvalidSettingError(setting="A", reason="it must be a number", used="5.0"),
+        errors.InvalidSettingError(setting="A", reason="it must be a number"),
         "A: it must be a number. Correct or unset it.",
         errors.SettingsError,
     ),

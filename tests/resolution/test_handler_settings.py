@@ -22,7 +22,6 @@ from chain_callbacks.errors import (
     ConfigurationErrors,
     HandlerSettingsError,
     InvalidPolicyError,
-    SettingsError,
     UnknownInstanceError,
 )
 from chain_callbacks.resolution import instances
@@ -103,6 +102,15 @@ def test_a_secret_file_fills_a_field(tmp_path, monkeypatch):
     (folder / "chain_callbacks_slack__url").write_text("https://secret\n")
     monkeypatch.setenv("CHAIN_CALLBACKS_SECRETS_DIR", str(folder))
     assert ("https://secret", "general", 3) == settings_of()
+
+
+@pytest.mark.parametrize("text", ["\ufeffhttps://secret\n", "\ufeff https://secret \r\n"])
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path, monkeypatch, text):
+    """An editor may put one before the text: it is taken off, as blanks around it are."""
+    (tmp_path / "CHAIN_CALLBACKS_SLACK__URL").write_text(text, encoding="utf-8")
+    (tmp_path / "CHAIN_CALLBACKS_SLACK__RETRIES").write_text("\ufeff7", encoding="utf-8")
+    monkeypatch.setenv("CHAIN_CALLBACKS_SECRETS_DIR", str(tmp_path))
+    assert ("https://secret", "general", 7) == settings_of()
 
 
 def test_a_variable_beats_a_secret_file_beats_the_file(tmp_path, monkeypatch, config_file):
@@ -501,65 +509,3 @@ def test_a_wrong_policy_is_refused(monkeypatch, said):
     monkeypatch.delenv("CHAIN_CALLBACKS")
     with pytest.raises(InvalidPolicyError):
         resolve(["plain"])
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("callbacks = [", "the file {file} is no TOML: Invalid value (at end of document)"),
-        ("calbacks = []", "'calbacks' is no key of {file}. Did you mean 'callbacks'?"),
-        ("config = '/x'", "'config' is no key of {file}."),
-        ("handlers = 1", "[handlers] of {file} holds a table for each handler"),
-        ("[handlers]\nslack = 1", "[handlers] of {file} holds a table for each handler"),
-        ("[handlers.'a b']", "[handlers.'a b'] of {file} is no handler's name"),
-        ("[handlers.none]", "[handlers.'none'] of {file} is no handler's name"),
-        ("[handlers.-slack]", "[handlers.'-slack'] of {file} is no handler's name"),
-        ("strict = 'maybe'", ("CHAIN_CALLBACKS_STRICT: Input should be a valid boolean, unable to "
-         "interpret input")),
-        ("callbacks = 7", "CHAIN_CALLBACKS: Input should be a valid tuple"),
-        ("secrets_dir = 'here'", ("CHAIN_CALLBACKS_SECRETS_DIR: it must be an absolute path: a "
-         "file lying about must redirect nothing")),
-        ("secrets_dir = '/no/such/folder'", ("CHAIN_CALLBACKS_SECRETS_DIR: it must be a folder "
-         "that is there")),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_wrong(config_file, tmp_path, text, problem):
-    """Nothing runs: what is wrong with the file is told, and no value of it."""
-    config_file(text)
-    ran = []
-    with pytest.raises(SettingsError) as caught:
-        RunnableLambda(ran.append).invoke(1)
-    assert (problem.format(file=tmp_path / "callbacks.toml"),) == caught.value.problems
-    assert [] == ran
-
-
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
-    """A file that is not there, is a folder, or is not UTF-8 is told as such."""
-    binary = tmp_path / "binary.toml"
-    binary.write_bytes(b"a = '\xff'")
-    problems = []
-    for path in (tmp_path / "none.toml", tmp_path, binary):
-        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
-        with pytest.raises(SettingsError) as caught:
-            STEP.invoke(1)
-        problems.extend(caught.value.problems)
-    assert [
-        f"the file {tmp_path / 'none.toml'} cannot be read (No such file or directory)",
-        f"the file {tmp_path} cannot be read (Is a directory)",
-        f"the file {binary} is not UTF-8",
-    ] == problems
-
-
-def test_a_relative_path_is_refused(tmp_path, monkeypatch):
-    """A file is named absolutely: none is looked for in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "callbacks.toml").write_text("")
-    monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", "callbacks.toml")
-    with pytest.raises(SettingsError) as caught:
-        STEP.invoke(1)
-    assert (
-        (
-            "CHAIN_CALLBACKS_CONFIG: it must be an absolute path: a file lying about must redirect "
-            "nothing"
-        ),
-    ) == caught.value.problems

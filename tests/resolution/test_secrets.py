@@ -13,7 +13,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from chain_callbacks import HandlerSettings, check, explain, register, resolve
-from chain_callbacks.errors import ChainCallbacksError, ConfigurationErrors
+from chain_callbacks.errors import ChainCallbacksError, ConfigurationErrors, SettingsError
 from chain_callbacks.inspection import doctor
 from chain_callbacks.runnables import RunnableLambda
 
@@ -368,23 +368,64 @@ def test_an_import_that_fails_without_settings_has_its_cause(fake_distribution, 
     assert isinstance(caught.value.exceptions[0].__cause__, ZeroDivisionError)
 
 
+@pytest.fixture
+def file_with_a_secret(tmp_path, monkeypatch):
+    """Write a file with a secret in a section, and a line or a section that is wrong."""
+
+    def write(wrong: str) -> None:
+        section = f'[handlers.x]\nurl = "{CANARY}"\n'
+        path = tmp_path / "callbacks.toml"
+        path.write_text(f"{section}{wrong}" if wrong.startswith("[") else f"{wrong}\n{section}")
+        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+
+    return write
+
+
 @pytest.mark.parametrize(
     "wrong",
-    ["nonsense = 1", "strict = 'perhaps'", "[handlers.none]\nx = 1", "deny = ['a b']", "a = ["],
+    [
+        "deny = ['a b']",
+        "a = [",
+        f"redactor = '{CANARY}'",
+        f"require = {{token = '{CANARY}'}}",
+        f"plugins = [['{CANARY}']]",
+        f"a = '{CANARY}\n'",
+    ],
 )
-def test_no_value_of_the_file_is_told_where_it_is_wrong(tmp_path, monkeypatch, wrong):
-    """A mistake elsewhere in the operator's file shows nothing of its sections."""
-    path = tmp_path / "callbacks.toml"
-    section = f'[handlers.x]\nurl = "{CANARY}"\n'
-    path.write_text(f"{section}{wrong}" if wrong.startswith("[") else f"{wrong}\n{section}")
-    monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+def test_no_value_of_a_file_that_is_refused_is_shown(file_with_a_secret, wrong):
+    """A mistake elsewhere in the file shows nothing of its sections."""
+    file_with_a_secret(wrong)
     for act in (lambda: STEP.invoke(1), check, resolve):
-        with pytest.raises(ChainCallbacksError) as caught:
+        with pytest.raises(SettingsError) as caught:
             act()
         assert_silent(told_of(caught.value))
     explained = explain()
     (problem,) = explained.problems
     assert_silent([*told_of(problem), str(explained)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "nonsense = 1",
+        f"nonsense = '{CANARY}'",
+        f"strict = '{CANARY}'",
+        f"exit_timeout = {{token = '{CANARY}'}}",
+        f"secrets_dir = '{CANARY}'",
+        f"delivery = '{CANARY}'",
+        f"callbacks = {{token = '{CANARY}'}}",
+        "[handlers.none]\nx = 1",
+        f"[handlers]\ny = '{CANARY}'",
+    ],
+)
+def test_no_value_of_a_setting_that_is_ignored_is_shown(file_with_a_secret, caplog, wrong):
+    """A value in the wrong place is not in the warning, nor in what `check()` raises."""
+    file_with_a_secret(wrong)
+    assert 1 == STEP.invoke(1)
+    with pytest.raises(ConfigurationErrors) as caught:
+        check()
+    assert_silent([*told_of(caught.value), caplog.text])
+    assert 1 == len(caught.value.exceptions)
 
 
 def test_a_name_that_is_a_secret_by_mistake_is_quoted(monkeypatch):

@@ -1,6 +1,8 @@
-"""The operator's word: what the environment and its file say, whatever code says."""
+"""The settings of the framework, from the environment and its file, whatever code says."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import pytest
 
@@ -8,6 +10,7 @@ import chain_callbacks
 from chain_callbacks import (
     Local,
     attached,
+    check,
     current_manager,
     policy,
     register,
@@ -15,16 +18,19 @@ from chain_callbacks import (
     requested,
     resolve,
 )
+from chain_callbacks.dispatch.options import options
 from chain_callbacks.errors import (
     BrokenPluginError,
     ConfigurationErrors,
     HandlerDeniedError,
     InvalidNameError,
+    InvalidSettingError,
     PolicyPluginError,
     SettingsError,
     UnknownHandlerError,
 )
 from chain_callbacks.resolution import instances
+from chain_callbacks.resolution.settings import VARIABLES, settings
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER
@@ -87,12 +93,12 @@ def test_a_misspelt_variable_is_noticed(monkeypatch, said):
         STEP.invoke(1)
     assert [
         (
-            "CHAIN_CALLBACKS_CALLBACKS is not a setting of chain-callbacks. "
-            "Did you mean 'CHAIN_CALLBACKS_ALLOW'?"
+            "CHAIN_CALLBACKS_CALLBACKS: chain-callbacks has no such setting. Did you mean "
+            "'CHAIN_CALLBACKS_ALLOW'? Correct or unset it.\nThe run goes on without it."
         ),
         (
-            "CHAIN_CALLBACKS_DISABELD is not a setting of chain-callbacks. "
-            "Did you mean 'CHAIN_CALLBACKS_DISABLED'?"
+            "CHAIN_CALLBACKS_DISABELD: chain-callbacks has no such setting. Did you mean "
+            "'CHAIN_CALLBACKS_DISABLED'? Correct or unset it.\nThe run goes on without it."
         ),
     ] == said()
 
@@ -128,20 +134,166 @@ def test_disabled_may_be_off(monkeypatch, heard, value):
     assert ["a"] == who(heard)
 
 
-def test_a_setting_that_is_wrong_stops_everything(monkeypatch, heard):
-    """A framework setting that cannot be read might have forbidden something: nothing runs."""
+# A wrong value
+
+REMOVAL = "it removes handlers, and only the name of one is allowed"
+ENFORCED = [
+    ("REQUIRE", "a b", "entry 1, 'a b': not a handler name"),
+    (
+        "ALLOW",
+        "a,none",
+        "entry 2, 'none': it removes handlers, and only the name of one is allowed",
+    ),
+    ("DENY", "-a", "entry 1, '-a': it removes handlers, and only the name of one is allowed"),
+    ("PLUGINS", "/opt/policy.py", "entry 1, '/opt/policy.py': not a handler name"),
+    ("REDACTOR", "no_colon", "it must be the path of an object, module:name"),
+    ("REDACTOR", "no_such_module:X", "loading 'no_such_module:X' raised ModuleNotFoundError"),
+    ("REDACTOR", "os:path", "'os:path' has no methods hides(key) and redact(text)"),
+    (
+        "CONFIG",
+        "callbacks.toml",
+        (
+            "it must be an absolute path: whoever can write to the working directory could "
+            "redirect what handlers send"
+        ),
+    ),
+]
+IGNORED = [
+    ("EXIT_TIMEOUT", "soon", "it must be a number of seconds, 0 or more", "with the default, 5.0"),
+    ("EXIT_TIMEOUT", "-1", "it must be a number of seconds, 0 or more", "with the default, 5.0"),
+    ("EXIT_TIMEOUT", "nan", "it must be a number of seconds, 0 or more", "with the default, 5.0"),
+    (
+        "DELIVERY",
+        "queued",
+        "it must be 'inline'; what queues a handler is its own setting DELIVERY",
+        "without it",
+    ),
+    ("SECRETS_DIR", "/no/such/folder", "it must be a folder that exists", "without it"),
+    ("FLUSH_ON_SIGTERM", "ja", SWITCH := "it must be 1 or 0 (true or false, yes or no, on or off)",
+     "without it"),
+    ("STRICT", "perhaps", SWITCH, "without it"),
+    ("DISABLED", "maybe", SWITCH, "as if it were 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "reason"), ENFORCED)
+def test_a_wrong_value_that_enforces_something_stops_everything(
+    monkeypatch, heard, name, value, reason
+):
+    """No run starts: it might have forbidden something, or required a handler."""
+    monkeypatch.setenv(f"CHAIN_CALLBACKS_{name}", value)
+    ran = []
+    for act in (lambda: RunnableLambda(ran.append).invoke(1, {"callbacks": ["a"]}), check, resolve):
+        for _ in range(2):
+            with pytest.raises(SettingsError) as caught:
+                act()
+            assert (f"CHAIN_CALLBACKS_{name}: {reason}",) == caught.value.problems
+    assert "No run starts until it is corrected." in str(caught.value)
+    assert ([], []) == (ran, heard)
+
+
+@pytest.mark.parametrize(("name", "value", "reason", "instead"), IGNORED)
+def test_any_other_wrong_value_costs_a_warning(
+    monkeypatch, heard, said, name, value, reason, instead
+):
+    """The program's own call goes on, with the default; it is said once."""
+    monkeypatch.setenv(f"CHAIN_CALLBACKS_{name}", value)
+    for _ in range(2):
+        STEP.invoke(1, {"callbacks": ["a"]})
+    assert ([] if name == "DISABLED" else ["a", "a"]) == who(heard)
+    (warning,) = said()
+    assert warning == (
+        f"CHAIN_CALLBACKS_{name}: {reason}. Correct or unset it.\nThe run goes on {instead}."
+    )
+
+
+@pytest.mark.parametrize(("name", "value", "reason", "instead"), IGNORED)
+def test_every_wrong_value_is_raised_by_check_and_strict(monkeypatch, name, value, reason, instead):
+    """`check()` raises it, and with STRICT the first call of a run."""
+    monkeypatch.setenv(f"CHAIN_CALLBACKS_{name}", value)
+    acts = [check]
+    if name != "STRICT":
+        monkeypatch.setenv("CHAIN_CALLBACKS_STRICT", "1")
+        acts += [lambda: STEP.invoke(1), resolve]
+    for act in acts:
+        with pytest.raises(ConfigurationErrors) as caught:
+            act()
+        (error,) = caught.value.exceptions
+        assert isinstance(error, InvalidSettingError)
+        assert (f"CHAIN_CALLBACKS_{name}", reason) == (error.setting, error.reason)
+
+
+@pytest.mark.parametrize("require", ["a", "zzz"])
+def test_disabled_that_cannot_be_read_fails_closed_where_handlers_are_required(
+    monkeypatch, heard, require
+):
+    """Whether the required handlers are to be told is not known: no run starts."""
+    monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", "maybe")
+    monkeypatch.setenv("CHAIN_CALLBACKS_REQUIRE", require)
+    with pytest.raises(SettingsError) as caught:
+        STEP.invoke(1)
+    assert (f"CHAIN_CALLBACKS_DISABLED: {SWITCH}",) == caught.value.problems
+    assert [] == heard
+
+
+def test_all_that_is_wrong_is_in_one_error(monkeypatch):
+    """Where one value stops everything, the error names the others too."""
     monkeypatch.setenv("CHAIN_CALLBACKS_DISABLED", "perhaps")
     monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "-a,b d")
     with pytest.raises(SettingsError) as caught:
-        STEP.invoke(1, {"callbacks": ["a"]})
-    assert [] == heard
-    assert (
-        (
-            "CHAIN_CALLBACKS_DENY: '-a' is not allowed in the list: it removes handlers, and only "
-            "the name of one is allowed."
-        ),
-        "CHAIN_CALLBACKS_DISABLED: Input should be a valid boolean, unable to interpret input",
-    ) == caught.value.problems
+        STEP.invoke(1)
+    assert ["CHAIN_CALLBACKS_DENY", "CHAIN_CALLBACKS_DISABLED"] == [
+        problem.partition(":")[0] for problem in caught.value.problems
+    ]
+
+
+def test_a_corrected_value_is_read_by_the_next_run(monkeypatch, heard):
+    """Nothing of the wrong value stays."""
+    for value, runs in (("a b", 0), ("b", 1), ("", 2)):
+        monkeypatch.setenv("CHAIN_CALLBACKS_DENY", value)
+        with suppress(SettingsError):
+            STEP.invoke(1, {"callbacks": ["a"]})
+        assert ["a"] * runs == who(heard)
+
+
+def test_a_blank_variable_is_as_one_that_is_not_set(monkeypatch, heard):
+    """Whatever kind of value it should have."""
+    for name in VARIABLES.values():
+        monkeypatch.setenv(name, "  ")
+    STEP.invoke(1, {"callbacks": ["a"]})
+    assert ["a"] == who(heard)
+    check()
+
+
+def test_reading_the_settings_sets_nothing(monkeypatch):
+    """Delivery is handed its options by the resolver, and nothing else changes them."""
+    STEP.invoke(1)
+    monkeypatch.setenv("CHAIN_CALLBACKS_EXIT_TIMEOUT", "2.5")
+    monkeypatch.setenv("CHAIN_CALLBACKS_DELIVERY", "inline")
+    monkeypatch.setenv("CHAIN_CALLBACKS_REDACTOR", "no_such_module:X")
+    assert (2.5, "inline") == (settings().exit_timeout, settings().delivery)
+    assert (5.0, False) == (options.exit_timeout, options.is_inline)
+    monkeypatch.delenv("CHAIN_CALLBACKS_REDACTOR")
+    STEP.invoke(1)
+    assert (2.5, True) == (options.exit_timeout, options.is_inline)
+
+
+def test_the_framework_needs_no_pydantic_for_its_settings(program, tmp_path):
+    """All of them set, in the environment and in the file, pydantic is not imported."""
+    file = tmp_path / "callbacks.toml"
+    file.write_text("strict = true\nexit_timeout = 1\n[handlers.a]\nonly = 'errors'\n", "utf-8")
+    text = (
+        "import sys\n"
+        "from chain_callbacks.runnables import RunnableLambda\n"
+        "RunnableLambda(len).invoke('a')\n"
+        "from chain_callbacks.resolution.settings import settings\n"
+        "print(settings().exit_timeout, settings().deny)\n"
+        "print(sorted(name for name in sys.modules if name.startswith('pydantic')))\n"
+    )
+    done = program(text, CHAIN_CALLBACKS_CONFIG=str(file), CHAIN_CALLBACKS_DENY="b")
+    assert ["1.0 (Ref(name='b', instance=None, distribution=None),)", "[]"] == (
+        done.stdout.splitlines()
+    )
 
 
 def test_strict_makes_a_bad_name_an_error(monkeypatch, heard):
@@ -419,6 +571,113 @@ def test_the_file_may_say_all_that_the_environment_may(config_file, monkeypatch,
     assert ["b", "d"] == who(heard)
 
 
+UNREADABLE = {
+    "not TOML": (b"callbacks = [", "it is not TOML: Invalid value (at end of document)"),
+    "not UTF-8": (b"a = '\xff'", "it is not UTF-8"),
+    "nested": (b"a = " + b"[" * 5_000 + b"]" * 5_000, "it cannot be read (RecursionError)"),
+    "nested tables": (b"a = " + b"{a = " * 5_000 + b"1", "it cannot be read (RecursionError)"),
+    "digits": (b"a = " + b"1" * 10_000, "it cannot be read (ValueError)"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_cannot_be_read_stops_everything(tmp_path, monkeypatch, content, reason):
+    """It might have forbidden something: no run starts."""
+    path = tmp_path / "callbacks.toml"
+    path.write_bytes(content)
+    monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+    with pytest.raises(SettingsError) as caught:
+        STEP.invoke(1)
+    assert (f"{path}: {reason}",) == caught.value.problems
+
+
+def test_a_file_that_is_not_there_or_not_a_file(tmp_path, monkeypatch):
+    """The error names it, and why it cannot be read."""
+    problems = []
+    for path in (tmp_path / "none.toml", tmp_path):
+        monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+        with pytest.raises(SettingsError) as caught:
+            STEP.invoke(1)
+        problems.extend(caught.value.problems)
+    assert [
+        f"{tmp_path / 'none.toml'}: it cannot be read (No such file or directory)",
+        f"{tmp_path}: it cannot be read (Is a directory)",
+    ] == problems
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path, monkeypatch, heard):
+    """An editor may put one before the text."""
+    path = tmp_path / "callbacks.toml"
+    path.write_text('callbacks = ["a"]\n', encoding="utf-8-sig")
+    monkeypatch.setenv("CHAIN_CALLBACKS_CONFIG", str(path))
+    STEP.invoke(1)
+    assert ["a"] == who(heard)
+
+
+@pytest.mark.parametrize(
+    ("text", "setting", "reason"),
+    [
+        ("calbacks = []", "calbacks of {file}",
+         "chain-callbacks has no such setting. Did you mean 'callbacks'?"),
+        ("config = '/x'", "config of {file}", "chain-callbacks has no such setting."),
+        ("handlers = 1", "handlers of {file}", "it must be a table for each handler"),
+        ("[handlers]\nslack = 1", "[handlers.'slack'] of {file}", "it must be a table"),
+        ("[handlers.'a b']", "[handlers.'a b'] of {file}",
+         "it must be a handler's name, or name:instance"),
+        ("[handlers.none]", "[handlers.'none'] of {file}",
+         "it must be a handler's name, or name:instance"),
+        ("[handlers.-slack]", "[handlers.'-slack'] of {file}",
+         "it must be a handler's name, or name:instance"),
+        ("[handlers.'acme/slack']", "[handlers.'acme/slack'] of {file}",
+         "it must be a handler's name, or name:instance"),
+        ("strict = 'maybe'", "strict of {file}", SWITCH),
+        ("strict = 2", "strict of {file}", SWITCH),
+        ("callbacks = 7", "callbacks of {file}", "it must be a list of texts"),
+        ("callbacks = [['a']]", "callbacks of {file}", "it must be a list of texts"),
+        ("exit_timeout = true", "exit_timeout of {file}",
+         "it must be a number of seconds, 0 or more"),
+        ("secrets_dir = 'here'", "secrets_dir of {file}",
+         ("it must be an absolute path: whoever can write to the working directory could redirect "
+          "what handlers send")),
+        ('secrets_dir = "/tmp/\\u0000"', "secrets_dir of {file}",
+         "it must be a folder that exists"),
+        (f"{'x' * 300} = 1", "x" * 197 + "... of {file}", "chain-callbacks has no such setting."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_file_and_enforces_nothing(
+    config_file, heard, said, tmp_path, text, setting, reason
+):
+    """It costs one warning, which names the key and the file; the rest of the file counts."""
+    lines = ["deny = ['b']", text] if text.startswith("[") else [text, "deny = ['b']"]
+    config_file("\n".join(lines))
+    STEP.invoke(1, {"callbacks": ["a"]})
+    assert ["a"] == who(heard)
+    with pytest.raises(HandlerDeniedError):
+        STEP.invoke(1, {"callbacks": ["b"]})
+    (warning,) = said()
+    assert warning.startswith(f"{setting.format(file=tmp_path / 'callbacks.toml')}: {reason}")
+
+
+@pytest.mark.parametrize("text", ["require = 'a b'", "deny = 7", "redact_keys = 7", "redactor = 7"])
+def test_what_is_wrong_in_the_file_and_enforces_something(config_file, tmp_path, text):
+    """No run starts."""
+    config_file(text)
+    with pytest.raises(SettingsError) as caught:
+        STEP.invoke(1)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{text.partition(' ')[0]} of {tmp_path / 'callbacks.toml'}: ")
+
+
+def test_a_wrong_variable_is_not_replaced_by_the_file(config_file, monkeypatch):
+    """The variable was meant to take precedence: the default is used, and the error is its own."""
+    config_file("exit_timeout = 9\ndeny = ['a']\n")
+    monkeypatch.setenv("CHAIN_CALLBACKS_EXIT_TIMEOUT", "soon")
+    assert 5.0 == settings().exit_timeout
+    monkeypatch.setenv("CHAIN_CALLBACKS_DENY", "a b")
+    with pytest.raises(SettingsError):
+        settings()
+
+
 def test_plugins_fail_closed(monkeypatch, heard):
     """A policy plugin that is not there stops everything, by its name."""
     monkeypatch.setenv("CHAIN_CALLBACKS_PLUGINS", "corporate")
@@ -463,10 +722,10 @@ def test_requested_refuses_anything_else(text):
 
 
 def test_requested_shows_little_of_a_strangers_text():
-    """Of somebody else's text sixty characters, escaped, go into a message."""
+    """Of somebody else's text 200 characters, escaped, go into a message."""
     with pytest.raises(HandlerDeniedError) as caught:
         requested("x\n" * 1_000, allow=("console",))
-    assert 60 == len(caught.value.name)
+    assert 200 == len(caught.value.name)
     assert "\n" not in str(caught.value)
 
 

@@ -66,8 +66,8 @@ def run(arguments: Namespace) -> int:
 
 
 def _is_anything_named() -> bool:
-    word = settings()
-    return word.is_disabled or bool(word.require) or any(text.strip() for text, _ in word.names)
+    current = settings()
+    return current.disabled or bool(current.require or current.callbacks)
 
 
 def _run_chain(config: RunnableConfig) -> str:

@@ -45,7 +45,7 @@ def run(arguments: Namespace) -> int:
         return 0
     say(str(resolution))
     if not resolution.rows:
-        is_disabled = settings().is_disabled
+        is_disabled = settings().disabled
         say(
             "CHAIN_CALLBACKS_DISABLED is set."
             if is_disabled

@@ -19,7 +19,6 @@ Bridges to hosts stand below the handlers; one is enabled if programs that ask f
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,14 +27,13 @@ from typing import Final, NamedTuple
 
 from ..errors import ChainCallbacksError
 from ..hosts.selection import entry_for, offered, selection
-from ..resolution.environment import NAMES
 from ..resolution.index import Candidate, index
 from ..resolution.instances import FROM_FILE, REGISTERED, Key, identify, registered_names
 from ..resolution.merge import chosen
-from ..resolution.names import DEFAULT_INSTANCE, Ref, handler_name
+from ..resolution.names import DEFAULT_INSTANCE, Ref
 from ..resolution.resolver import configured_items
 from ..resolution.settings import Settings, settings
-from ..text import aligned
+from ..text import aligned, shortened
 from .output import say, say_data
 
 _HEAD: Final = ("name", "enabled", "distribution", "version", "from")
@@ -56,9 +54,9 @@ class Listed(NamedTuple):
 
 def run(arguments: Namespace) -> int:
     """Print what is installed and registered; nothing of a plugin is imported."""
-    word = settings()
-    enabled = _enabled(word)
-    found = (*_registered(enabled), *_of_file(word, enabled), *_installed(word, enabled))
+    current = settings()
+    enabled = _enabled(current)
+    found = (*_registered(enabled), *_of_file(current, enabled), *_installed(current, enabled))
     listed = sorted(found, key=lambda each: (each.name, each.entry))
     bridges = list(_bridges())
     if arguments.json:
@@ -78,7 +76,7 @@ def run(arguments: Namespace) -> int:
 def _cells(each: Listed) -> tuple[str, ...]:
     enabled = "yes" if each.enabled else "-"
     return (
-        each.entry,
+        shortened(each.entry),
         enabled if each.kind == "handler" else f"{enabled} ({each.kind})",
         each.distribution or "-",
         each.version or "-",
@@ -86,13 +84,13 @@ def _cells(each: Listed) -> tuple[str, ...]:
     )
 
 
-def _enabled(word: Settings) -> frozenset[Key]:
+def _enabled(current: Settings) -> frozenset[Key]:
     """Return the handlers that the environment, or its file, attaches to every run.
 
     What cannot be used is passed over, as a run does it; ``explain`` says why. What a policy
     plugin changes is not known here: asking one imports it.
     """
-    return frozenset() if word.is_disabled else chosen(configured_items())
+    return frozenset() if current.disabled else chosen(configured_items())
 
 
 def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:
@@ -101,17 +99,17 @@ def _registered(enabled: frozenset[Key]) -> Iterator[Listed]:
         yield Listed(name, name, "handler", is_enabled, None, None, None, None)
 
 
-def _of_file(word: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
-    file = os.environ.get(f"{NAMES}_CONFIG")
-    for entry, section in word.handlers.items():
+def _of_file(current: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
+    file = None if current.config is None else str(current.config)
+    for entry, section in current.handlers.items():
         if isinstance(section.get("class"), str):
             name, _, instance = entry.partition(":")
             is_enabled = Key(FROM_FILE, name, instance or DEFAULT_INSTANCE) in enabled
             yield Listed(name, entry, "handler", is_enabled, None, None, file, section["class"])
 
 
-def _installed(word: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
-    hooks = {handler_name(name) for name in word.plugins}
+def _installed(current: Settings, enabled: frozenset[Key]) -> Iterator[Listed]:
+    hooks = {ref.name for ref in current.plugins}
     for each in chain.from_iterable(index().candidates.values()):
         # The value of a handler has the name of a class, or a function, in its module.
         is_handler = ":" in each.value

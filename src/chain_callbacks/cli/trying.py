@@ -23,10 +23,10 @@ from ..dispatch.routes import Listener, Routes
 from ..dispatch.run import Run
 from ..errors import BrokenPluginError, HandlerDeniedError, InvalidPolicyError
 from ..events import EventSpec, RunType, on_custom_event, on_text
-from ..resolution import environment as env
 from ..resolution import instances
+from ..resolution.delivery_options import applied_settings
 from ..resolution.names import parse_name
-from ..resolution.settings import settings
+from ..resolution.settings import VARIABLES
 from ..runnables import AIMessage, ChatGeneration, HumanMessage, LLMResult
 from ..text import one_line
 from .output import say, say_data
@@ -114,9 +114,10 @@ def _permitted(name: str) -> instances.Key:
     """
     ref = parse_name(name, source=RUN)
     key = instances.identify(ref, source=RUN)
-    rule = settings().rule_against(ref, key.distribution)
-    if settings().is_disabled:
-        rule = f"{env.NAMES}_DISABLED"
+    current = applied_settings()
+    rule = current.rule_against(ref, key.distribution)
+    if current.disabled:
+        rule = VARIABLES["disabled"]
     if rule is not None:
         raise HandlerDeniedError(name=str(ref), source=RUN, rule=rule)
     return key

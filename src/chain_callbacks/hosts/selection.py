@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import InvalidNameError, SettingsError, did_you_mean
-from ..resolution.environment import NAMES
 from ..resolution.index import FIRST_PARTY, HOSTS, Candidate, index
 from ..resolution.names import Entry, Ref, normalised, parse_entry
-from ..resolution.settings import stated_hosts
+from ..resolution.settings import VARIABLES, settings
 
-VARIABLE: Final = f"{NAMES}_HOSTS"
+VARIABLE: Final = VARIABLES["hosts"]
 
 
 class Problem(NamedTuple):
@@ -42,7 +41,7 @@ def offered() -> tuple[Candidate, ...]:
 def selection() -> Selection:
     """Return the bridges to set up. A setting that cannot be read leaves our own."""
     try:
-        texts = stated_hosts()
+        texts = settings().hosts
     except SettingsError:  # The first run says it, and so does `doctor`.
         texts = ()
     bridges = offered()

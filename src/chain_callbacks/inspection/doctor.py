@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 from ..errors import (
@@ -17,12 +20,11 @@ from ..errors import (
     SettingsError,
     did_you_mean,
 )
-from ..resolution import environment as env
 from ..resolution import instances, plugins
+from ..resolution.delivery_options import applied_settings
 from ..resolution.index import Candidate, index
-from ..resolution.names import Entry, parse_entry
-from ..resolution.resolver import misspelt_variables
-from ..resolution.settings import settings
+from ..resolution.names import parse_entry
+from ..resolution.settings import NAMES, VARIABLES, Settings, misspelt_variables, settings
 from ..text import one_line, shortened
 from .explain import explain
 
@@ -75,21 +77,20 @@ def diagnose(*, timeout: float = DEFAULT_TIMEOUT) -> list[Finding]:
 
 def _findings(timeout: float) -> Iterator[Finding]:
     try:
-        word = settings()
-    except ChainCallbacksError as error:
+        current = applied_settings()
+    except SettingsError as error:
         yield from _settings_findings(error)
         return
+    yield from map(_problem, current.problems)
     yield from _variable_findings()
-    if word.is_disabled:
-        yield Finding(
-            f"{env.NAMES}_DISABLED",
-            "warning",
-            "nothing is attached to any run, handler objects included",
-            f"unset {env.NAMES}_DISABLED",
-        )
+    yield from _file_findings(current)
+    if current.disabled:
+        variable = VARIABLES["disabled"]
+        cause = "nothing is attached to any run, handler objects included"
+        yield Finding(variable, "warning", cause, f"unset {variable}")
         return
-    if not any(text.strip() for text, _ in word.names) and not word.require:
-        yield Finding(env.NAMES, "note", "no handler is named", f"set {env.NAMES}=structlog")
+    if not current.callbacks and not current.require:
+        yield Finding(NAMES, "note", "no handler is named", f"set {NAMES}=structlog")
     times: dict[str, float | str] = {}
     for candidate in _named_candidates():
         times[candidate.value] = _import_time(candidate, timeout)
@@ -102,21 +103,35 @@ def _findings(timeout: float) -> Iterator[Finding]:
             del plugins.refused[value]
 
 
-def _settings_findings(error: ChainCallbacksError) -> Iterator[Finding]:
-    problems = error.problems if isinstance(error, SettingsError) else (str(error),)
-    for problem in problems:
+def _settings_findings(error: SettingsError) -> Iterator[Finding]:
+    for problem in error.problems:
         subject, _, cause = problem.partition(": ")
-        if not cause:
-            subject, cause = "configuration", problem
-        yield Finding(subject, "problem", cause, "Correct it: no run starts until then.")
+        yield Finding(shortened(subject), "problem", cause, error.statement.remedy)
+
+
+def _file_findings(current: Settings) -> Iterator[Finding]:
+    """Yield a warning for each file that decides where handlers send data and others may write."""
+    for path in filter(None, (current.config, current.secrets_dir)):
+        for each in (path, path.parent):
+            if _is_open_to_others(each):
+                cause = f"{each} can be written by other users, who may redirect what handlers send"
+                yield Finding(str(path), "warning", cause, f"chmod go-w {each}")
+
+
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    # In a folder with the sticky bit, such as /tmp, nobody replaces the files of others.
+    is_sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+    return os.name == "posix" and bool(mode & (stat.S_IWGRP | stat.S_IWOTH)) and not is_sticky
 
 
 def _variable_findings() -> Iterator[Finding]:
-    for sentence in misspelt_variables():
-        variable, _, rest = sentence.partition(" ")
-        yield Finding(variable, "warning", rest, "rename or unset it")
+    yield from map(_problem, misspelt_variables())
     known = instances.known_names()
-    begins = f"{env.NAMES}_"
+    begins = f"{NAMES}_"
     seen: set[str] = set()
     for variable in sorted(os.environ):
         name, separator, _ = variable.removeprefix(begins).partition("__")
@@ -131,22 +146,19 @@ def _variable_findings() -> Iterator[Finding]:
 
 
 def _named_candidates() -> list[Candidate]:
-    found: dict[str, Candidate] = {}
-    for entry in _entries():
-        if entry.operation != "none" and settings().rule_against(entry.ref) is None:
-            for candidate in index().find(entry.ref):
-                found[candidate.value] = candidate
-    return list(found.values())
-
-
-def _entries() -> list[Entry]:
-    entries = list(settings().require)
-    for text, source in (*settings().names, *((name, "") for name in settings().plugins)):
-        try:
-            entries.append(parse_entry(text, source=source))
-        except InvalidNameError:
-            continue
-    return entries
+    current = settings()
+    refs = [*current.require, *current.plugins]
+    for text, source, position in current.callbacks:
+        with suppress(InvalidNameError):
+            refs.append(parse_entry(text, source=source, position=position).ref)
+    return list(
+        {
+            candidate.value: candidate
+            for ref in refs
+            if current.rule_against(ref) is None
+            for candidate in index().find(ref)
+        }.values()
+    )
 
 
 _PROBE: Final = """

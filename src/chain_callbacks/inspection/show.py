@@ -11,13 +11,12 @@ from ..dispatch.handler_class import events_of
 from ..errors import BrokenPluginError
 from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner, defaults_of
-from ..resolution import environment as env
 from ..resolution import instances
-from ..resolution.handler_settings import Given, model_of
+from ..resolution.handler_settings import RawSettings, instances_of, model_of
 from ..resolution.names import DEFAULT_INSTANCE, parse_name
 from ..resolution.plugins import describe
 from ..resolution.provenance import Provenance
-from ..resolution.settings import settings
+from ..resolution.settings import NAMES, settings
 
 _ASKING: Final = "chain-callbacks show"
 MASK: Final = "********"
@@ -69,7 +68,7 @@ def show(name: str) -> Shown:
     key = instances.identify(parse_name(name, source=_ASKING), source=_ASKING)
     provider, provenance = instances.provider_of(key, source=_ASKING)
     instance = None if key.instance == DEFAULT_INSTANCE else key.instance
-    given = Given(key.name, instance)
+    given = RawSettings(key.name, instance)
     facts = _facts(provider)
     if isinstance(facts, str):
         raise BrokenPluginError(
@@ -90,7 +89,7 @@ def show(name: str) -> Shown:
             *(_setting(field, info, given) for field, info in fields.items()),
             *(_policy(policy, provider, given) for policy in POLICIES),
         ),
-        instances=instances.instances_of(key.name),
+        instances=instances_of(key.name),
     )
 
 
@@ -113,7 +112,7 @@ def _events(provider: Any) -> tuple[str, ...]:
     return tuple(name for name in dir(provider) if name.startswith("on_"))
 
 
-def _setting(field: str, info: Any, given: Given) -> Setting:
+def _setting(field: str, info: Any, given: RawSettings) -> Setting:
     kind = kind_of(info.annotation)
     is_secret = "Secret" in kind
     variable = given.prefix + field.upper()
@@ -131,7 +130,7 @@ def _setting(field: str, info: Any, given: Given) -> Setting:
     )
 
 
-def _given(field: str, variable: str, given: Given) -> tuple[str | None, Any]:
+def _given(field: str, variable: str, given: RawSettings) -> tuple[str | None, Any]:
     if field in given.variables:
         return "environment", given.variables[field]
     folder = settings().secrets_dir
@@ -142,16 +141,16 @@ def _given(field: str, variable: str, given: Given) -> tuple[str | None, Any]:
     return None, None
 
 
-def _has_file(folder: str, variable: str) -> bool:
+def _has_file(folder: Path, variable: str) -> bool:
     try:
-        return any(each.name.upper() == variable for each in Path(folder).iterdir())
+        return any(each.name.upper() == variable for each in folder.iterdir())
     except OSError:
         return False
 
 
-def _policy(name: str, provider: Any, given: Given) -> Setting:
+def _policy(name: str, provider: Any, given: RawSettings) -> Setting:
     value, source = given.policies.get(name, (None, ""))
-    set_by = None if value is None else "environment" if source.startswith(env.NAMES) else "file"
+    set_by = None if value is None else "environment" if source.startswith(NAMES) else "file"
     return Setting(
         name,
         "policy",

@@ -22,9 +22,9 @@ from ..errors import (
 )
 from ..handler import BaseCallbackHandler
 from ..policies import Policy
-from . import environment as env
+from ..text import shortened
 from . import plugins
-from .handler_settings import Given, parse_policies
+from .handler_settings import RawSettings, instances_of, prefix_of, state_of
 from .index import Candidate, forget, index, owner_of
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
@@ -45,7 +45,9 @@ class Key(NamedTuple):
     instance: str
 
     def __str__(self) -> str:
-        return self.name if self.instance == DEFAULT_INSTANCE else f"{self.name}:{self.instance}"
+        """Return the name of the handler in logs, counts and tables."""
+        name = self.name if self.instance == DEFAULT_INSTANCE else f"{self.name}:{self.instance}"
+        return shortened(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +145,15 @@ def identify(ref: Ref, *, source: str) -> Key:
     instance = ref.instance or DEFAULT_INSTANCE
     if instance != DEFAULT_INSTANCE and instance not in instances_of(ref.name):
         raise UnknownInstanceError(
-            name=str(ref), source=source, variable=env.prefix_of(ref.name, instance)
+            name=str(ref), source=source, variable=prefix_of(ref.name, instance)
         )
     return Key(distribution, ref.name, instance)
 
 
-def instances_of(name: str) -> tuple[str, ...]:
-    """Return the named instances that the environment and the file configure, sorted."""
-    return tuple(sorted({*env.instances_of(name), *settings().instances_of(name)}))
-
-
 def _class_in_file(name: str, instance: str | None) -> str | None:
     """Return the class that the operator's file names for a handler: of its own, or the plain's."""
-    word = settings()
-    for section in (word.section(name, instance), word.section(name, None)):
+    current = settings()
+    for section in (current.section(name, instance), current.section(name, None)):
         if isinstance(section.get("class"), str):
             return str(section["class"])
     return None
@@ -197,7 +194,7 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.get(key)
     if found is not None:
         return found
-    state = env.state_of(key.name, _instance_of(key))
+    state = state_of(key.name, _instance_of(key))
     failure = _failed.get(key)
     if failure is not None and failure.state == state:
         raise failure.again(source)
@@ -257,7 +254,7 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
         return plugins.load_class(path, name=str(key), source=source)
     except BrokenPluginError as error:
         broken = error
-    given = Given(key.name, instance)
+    given = RawSettings(key.name, instance)
     if broken.__cause__ is not None and given.has_values:
         reason = broken.reason
         if given.is_quoted_in(reason):
@@ -267,9 +264,9 @@ def _provider(key: Key, candidate: Candidate | None, source: str) -> plugins.Pro
 
 
 def _make(key: Key, candidate: Candidate | None, provenance: Provenance, source: str) -> Live:
-    given = Given(key.name, _instance_of(key))
+    given = RawSettings(key.name, _instance_of(key))
     provider = _provider(key, candidate, source)
-    stated = parse_policies(given)
+    stated = given.parse_policy()
     with suppressed():  # A run that the constructor starts would be told to what it makes.
         called = call(provider, given, takes_keywords=key.distribution == FROM_FILE, source=source)
     if isinstance(called, Failure):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..dispatch.handler_class import class_of, events_of
 from ..errors import BrokenPluginError, HandlerSettingsError, HandlerSignatureError
 from ..handler import BaseCallbackHandler
-from .handler_settings import Given
+from .handler_settings import RawSettings
 
 
 class Failure(NamedTuple):
@@ -20,7 +20,9 @@ class Failure(NamedTuple):
     cause: BaseException | None = None
 
 
-def call(provider: Callable[..., Any], given: Given, *, takes_keywords: bool, source: str) -> Any:
+def call(
+    provider: Callable[..., Any], given: RawSettings, *, takes_keywords: bool, source: str
+) -> Any:
     """Return the handler that *provider* makes, or why it makes none."""
     try:
         arguments, keywords = given.for_provider(
@@ -58,7 +60,7 @@ def _made(
 
 
 def blaming(
-    broken: BrokenPluginError, cause: BaseException | None, given: Given
+    broken: BrokenPluginError, cause: BaseException | None, given: RawSettings
 ) -> BrokenPluginError:
     """Return *broken* with *cause*, which it holds only where that tells no setting."""
     if cause is not None and given.has_values:

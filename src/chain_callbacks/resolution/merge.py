@@ -24,12 +24,11 @@ from ..errors import (
 from ..handler import Content
 from ..policies import UNSTATED, Policy
 from . import instances, policy_plugins
-from .environment import NAMES
 from .names import Entry, Ref
 from .policy_plugins import Proposal
 from .provenance import UNKNOWN, Provenance
 from .record import Row, RowStatus
-from .settings import settings
+from .settings import NAMES, settings
 from .sources import Item
 
 
@@ -73,7 +72,7 @@ def merge(
     used again.
     """
     state = _Merge(listeners)
-    if not settings().is_disabled:
+    if not settings().disabled:
         for item in items:
             state.take(item)
         state.ask_policy_plugins()
@@ -209,14 +208,14 @@ class _Merge:
     def require(self) -> None:
         """Put in what is required, and undo what code stated for it."""
         source = f"{NAMES}_REQUIRE"
-        for entry in settings().require:
+        for ref in settings().require:
             try:
-                key = instances.identify(entry.ref, source=source)
+                key = instances.identify(ref, source=source)
             except ChainCallbacksError as error:
-                row = Row(entry.text, source, "unknown")
+                row = Row(str(ref), source, "unknown")
                 self._refuse(row, Problem(error, is_configured=True, is_fatal=True))
                 continue
-            row = Row(entry.text, source, "active", key=str(key))
+            row = Row(str(ref), source, "active", key=str(key))
             own, inherited = (self._required(each, key, row) for each in (self.own, self.inherited))
             if own.row is not row:
                 row.status, row.merged_into = "merged", own.row

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from ..errors import HandlerDeniedError, InvalidNameError, shown
+from ..text import shortened
 
 DEFAULT_INSTANCE: Final = "default"
 PREFIX: Final = "chain-callbacks-"
@@ -134,9 +135,6 @@ def format_list(entries: Iterable[Entry]) -> str:
     return ",".join(map(str, entries))
 
 
-_LONGEST_SHOWN: Final = 60
-
-
 def requested(text: str | None, *, allow: Iterable[str]) -> list[str]:
     """Return the handler names in a text from outside, such as a request's; nothing but names.
 
@@ -163,4 +161,4 @@ def requested(text: str | None, *, allow: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(names))
     # Outside of the `except`, and cut: it is somebody else's text, and goes into logs.
     rule = f"requested(allow={tuple(sorted(allowed))!r})"
-    raise HandlerDeniedError(name=part[:_LONGEST_SHOWN], source="a request", rule=rule)
+    raise HandlerDeniedError(name=shortened(part), source="a request", rule=rule)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ..errors import BrokenPluginError, PolicyPluginError
 from . import plugins
-from .index import Candidate, index
+from .index import index
 from .names import Entry, Ref, parse_entry
 from .settings import settings
 from .sources import Attachments, Item
@@ -68,10 +68,10 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
     Raises:
         PolicyPluginError: One is missing or raised.
     """
-    names = settings().plugins
-    if not names:
+    refs = settings().plugins
+    if not refs:
         return
-    listed = [_load(name) for name in names]
+    listed = [_load(ref) for ref in refs]
     hook = getattr(plugins.plugin_manager().hook, HOOK)
     # In pluggy's order, the last registered first, but each for itself: a failure has a name.
     for implementation in reversed(hook.get_hookimpls()):
@@ -91,8 +91,9 @@ def changes_to(proposal: Proposal) -> Iterator[Change]:
     yield from proposal._changes
 
 
-def _load(name: str) -> ModuleType:
-    candidates = _candidates(name)
+def _load(ref: Ref) -> ModuleType:
+    name = str(ref)
+    candidates = index().find(ref) or index(fresh=True).find(ref)
     if not candidates:
         raise PolicyPluginError(plugin=name, reason="it is not installed")
     if len(candidates) > 1:
@@ -103,8 +104,3 @@ def _load(name: str) -> ModuleType:
     except BrokenPluginError as error:
         failure = error
     raise PolicyPluginError(plugin=name, reason=failure.reason) from failure.__cause__
-
-
-def _candidates(name: str) -> tuple[Candidate, ...]:
-    ref: Ref = parse_entry(name, source="CHAIN_CALLBACKS_PLUGINS").ref
-    return index().find(ref) or index(fresh=True).find(ref)

@@ -11,7 +11,7 @@ from ..delivery.counters import Counters
 from ..dispatch.handler_class import events_of
 from ..dispatch.routes import Listener
 from ..policies import UNSTATED, Manner, Policy
-from ..text import aligned, one_line
+from ..text import aligned, one_line, shortened
 from .provenance import UNKNOWN, Provenance
 
 RowStatus = Literal[
@@ -67,9 +67,9 @@ def describe(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "number": number,
-            "name": row.key or row.text,
-            "text": row.text,
-            "source": row.source,
+            "name": shortened(row.key or row.text),
+            "text": shortened(row.text),
+            "source": shortened(row.source),
             "status": row.status,
             "reason": _reason(row, numbers),
             "policy": " ".join(filter(None, map(str, _policies(row)))),

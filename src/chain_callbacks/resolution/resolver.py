@@ -8,7 +8,7 @@ the base. ``enter`` is asked for every call and answers from caches where it can
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,18 +21,16 @@ from ..errors import (
     ChainCallbacksError,
     ConfigurationErrors,
     InvalidPolicyError,
-    SettingsError,
-    did_you_mean,
 )
 from ..policies import Local, WithPolicy
 from . import (
     converting,  # noqa: F401  It tells dispatch where conversions are found.
     instances,
 )
-from . import environment as env
+from .delivery_options import applied_settings
 from .merge import Merged, Origin, Problem, merge
 from .record import Row, describe, table
-from .settings import settings
+from .settings import Settings, are_unset, misspelt_variables, settings, values
 from .sources import RUNTIME, Attachments, Item, Layered, item_of, key_of, refuse
 
 log = logging.getLogger("chain_callbacks")
@@ -67,18 +65,17 @@ def root_manager() -> CallbackManager:
     Raises:
         ChainCallbacksError: The configuration is wrong in a way with which nothing may run.
     """
-    if _root.is_empty and _root.changes == instances.changes.count and env.is_empty():
+    if _root.is_empty and _root.changes == instances.changes.count and are_unset():
         return _root.manager
-    seen = tuple(env.values())
+    seen = tuple(values())
     if _root.seen != seen or _root.changes != instances.changes.count:
         changes = instances.changes.count
-        is_disabled = settings().is_disabled
+        current = applied_settings()
+        is_disabled = current.disabled
         items = () if is_disabled else configured_items()
         # A base of its own for each state of the environment: what is merged onto it dies with it.
         merged = merge((), items, known=Routes())
-        _raise_or_warn(merged.problems)
-        for sentence in misspelt_variables():
-            log.warning("%s", sentence)
+        _raise_or_warn((*_wrong_settings(current), *merged.problems))
         _root.manager = CallbackManager.of(merged.own, merged.inherited)
         _root.items, _root.is_disabled = items, is_disabled
         _root.seen, _root.changes = seen, changes
@@ -90,17 +87,14 @@ def configured_items() -> tuple[Item, ...]:
     """Return what the environment, or its file, names."""
     return tuple(
         item_of(text, source, position, is_configured=True)
-        for position, (text, source) in enumerate(settings().names, start=1)
-        if text.strip()
+        for text, source, position in settings().callbacks
     )
 
 
-def misspelt_variables() -> tuple[str, ...]:
-    """Return a sentence for each variable that looks like one of the framework's and is none."""
-    return tuple(
-        f"{variable} is not a setting of chain-callbacks.{did_you_mean(variable, env.CORE)}"
-        for variable in env.unknown_variables()
-    )
+def _wrong_settings(current: Settings) -> Iterator[Problem]:
+    """Yield the problems of settings that enforce nothing: a run goes on without them."""
+    for error in (*current.problems, *misspelt_variables()):
+        yield Problem(error, is_configured=True)
 
 
 class _Warned:
@@ -116,7 +110,7 @@ _warned: Final = _Warned()
 
 def _raise_or_warn(problems: Sequence[Problem]) -> None:
     """Raise what a call may not go on with; warn once of every other problem."""
-    if problems and settings().is_strict:
+    if problems and settings().strict:
         raise ConfigurationErrors([each.error for each in problems])
     for each in sorted(problems, key=lambda each: not each.is_fatal):
         is_asked_for = not (each.is_configured or isinstance(each.error, BrokenPluginError))
@@ -125,10 +119,13 @@ def _raise_or_warn(problems: Sequence[Problem]) -> None:
     if _warned.changes != instances.changes.count:
         _warned.changes, _warned.problems = instances.changes.count, set()
     for error, *_ in problems:
-        what = (getattr(error, "name", ""), getattr(error, "reason", str(error)))
+        what = (
+            getattr(error, "name", getattr(error, "setting", "")),
+            getattr(error, "reason", str(error)),
+        )
         if what not in _warned.problems:
             _warned.problems.add(what)
-            log.warning("%s\nThe run goes on without it.", error)
+            log.warning("%s\nThe run goes on %s.", error, getattr(error, "instead", "without it"))
 
 
 # A call.
@@ -253,7 +250,7 @@ class _Call(NamedTuple):
         *is_checked* raises at once for what is no handler and no name.
         """
         listeners = () if self.base is None else self.base.down.listeners
-        if settings().is_disabled:
+        if settings().disabled:
             return merge(listeners, (), known=like)
         runtime = Attachments(self.runtime, RUNTIME, is_checked=is_checked)
         items = [item for layer in (*self.layers, runtime) for item in layer.items]
@@ -334,10 +331,10 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
     A fresh handler for every request is an ordinary pattern, and this a tenth of a merge.
     """
     handlers = call.runtime
-    word = settings()
+    current = settings()
     if call.layers or not isinstance(handlers, tuple):
         return None
-    if word.is_disabled or word.require or word.plugins:
+    if current.disabled or current.require or current.plugins:
         return None
     known = {id(each.handler) for each in base.listeners}
     if len({*map(id, handlers)} - known) < len(handlers):
@@ -362,12 +359,13 @@ def _appended(base: Routes, call: _Call) -> Merged | None:
 
 def _controlled(listeners: Iterable[Listener]) -> tuple[Routes, Routes]:
     """Return the routes of a manager made by hand: of its own runs, and those handed down."""
-    word = settings()
+    current_settings = applied_settings()
+    _raise_or_warn([Problem(each, is_configured=True) for each in current_settings.problems])
     routes = Routes(listeners)
-    if word.is_disabled:
+    if current_settings.disabled:
         return SILENCE, SILENCE
     # While a handler runs, or is made, nothing is added: that would call or make it once more.
-    if not (word.require or word.plugins) or current.get() is SUPPRESSED:
+    if not (current_settings.require or current_settings.plugins) or current.get() is SUPPRESSED:
         return routes, routes
     merged = merge(routes.listeners, (), known=routes)
     _raise_or_warn(merged.problems)
@@ -445,6 +443,7 @@ class Resolution:
 
 def recorded(own: Attachments | None, runtime: Any) -> tuple[CallbackManager, Merged]:
     """Return the base of a call that starts here, and the merge that it would make."""
+    applied_settings()  # A run of the manager that this leads to is delivered as they say.
     call = _Call.of(here(), own, runtime)
     if call is None:
         return NOBODY, Merged()
@@ -472,7 +471,7 @@ def resolve(callbacks: Any = None, *, constructor: Any = None) -> Resolution:
     """
     own = None if constructor is None else Attachments(constructor, "constructor")
     base, merged = recorded(own, callbacks)
-    _raise_or_warn(merged.problems)
+    _raise_or_warn((*_wrong_settings(settings()), *merged.problems))
     return as_resolution(base, merged)
 
 
@@ -485,12 +484,10 @@ def check() -> None:
         ConfigurationErrors: A group with one error for each thing that is wrong.
         SettingsError: The framework's own settings cannot be read.
     """
-    if settings().is_disabled:
-        return
-    problems = [each.error for each in merge((), configured_items()).problems]
-    sentences = misspelt_variables()
-    if sentences:
-        problems.append(SettingsError(problems=sentences))
+    current = applied_settings()
+    problems = [each.error for each in _wrong_settings(current)]
+    if not current.disabled:
+        problems += [each.error for each in merge((), configured_items()).problems]
     if problems:
         raise ConfigurationErrors(problems)
 

@@ -1,28 +1,21 @@
-"""A handler's settings: the model an author writes, and how it is filled without telling secrets.
+"""The base of the settings models that authors of handlers write.
 
-pydantic-settings takes a tenth of a second and more to import, so nothing imports this module
-before a named handler has settings to read.
+A module of its own, because pydantic-settings takes a tenth of a second and more to import.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
-from ..errors import HandlerSettingsError
-from .settings import settings
-
 if TYPE_CHECKING:
-    from .handler_settings import Given
+    from pydantic.fields import FieldInfo
 
 
 class HandlerSettings(BaseSettings):
@@ -40,71 +33,26 @@ class HandlerSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  The hook has these arguments.
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  The hook has these arguments.
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment for a handler that is named only, and no file lying about."""
-        if not getattr(env_settings, "env_prefix", ""):
+        """Read the environment only for a handler that is named, and never a ``.env`` file."""
+        prefix = getattr(env_settings, "env_prefix", "")
+        if not prefix:
             return (init_settings,)
-        return (env_settings, file_secret_settings, init_settings)
+        folder = getattr(file_secret_settings, "secrets_dir", None)
+        files = _SecretFiles(settings_cls, secrets_dir=folder, env_prefix=prefix)
+        return (env_settings, files, init_settings)
 
 
-def _made(model: type[HandlerSettings], given: Given, values: Mapping[str, Any]) -> HandlerSettings:
-    sources: dict[str, Any] = {
-        "_env_prefix": given.prefix,
-        "_secrets_dir": settings().secrets_dir,
-    }
-    return model(**sources, **values)
+class _SecretFiles(SecretsSettingsSource):
+    """The files of the secrets, each without the byte order mark that an editor put before it."""
 
-
-def read(model: type[HandlerSettings], given: Given, *, source: str) -> HandlerSettings:
-    """Return the settings of a handler: environment, then secret files, then the operator's file.
-
-    Raises:
-        HandlerSettingsError: Some are missing or wrong. It names variables and shows no value; no
-            exception that holds one is attached to it.
-    """
-    settings: HandlerSettings | None = None
-    values = {field: v for field, v in given.section.items() if field in model.model_fields}
-    try:
-        settings = _made(model, given, values)
-        problems: tuple[str, ...] = ()
-    except ValidationError as error:
-        problems = _problems(error, given)
-    except SettingsError as error:
-        field = re.search(r'field "(\w+)"', str(error))
-        where = given.prefix + (field[1].upper() if field else "")
-        problems = (f"{where} is wrong: it is not the JSON that its type asks for",)
-    except Exception as error:  # A validator of the author's may raise what it likes.
-        problems = (f"reading them raised {type(error).__name__}",)
-    problems += given.unknown(model.model_fields)
-    if settings is not None and not problems:
-        return settings
-    # Outside of the `except`, so that the error has no context, whose input and frames hold values.
-    problems += given.misspelt(model.model_fields)
-    del values
-    raise HandlerSettingsError(name=given.label, source=source, problems=problems)
-
-
-def _problems(error: ValidationError, given: Given) -> tuple[str, ...]:
-    found = []
-    for detail in error.errors(include_context=False, include_url=False):
-        # What stands further in may be a key that was given.
-        where = "".join(str(part) for part in detail["loc"][:1]).upper()
-        if detail["type"] == "missing":
-            found.append(f"{given.prefix}{where} is not set")
-            continue
-        told = _told(detail, given)
-        found.append(f"{given.prefix}{where} is wrong: {told}" if where else told)
-    return tuple(found)
-
-
-def _told(detail: Mapping[str, Any], given: Given) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    # A validator's own message may quote what it was given, and so do a few of pydantic's.
-    if given.is_quoted_in(message, detail["input"]):
-        return "the value is not accepted"
-    return message[:1].lower() + message[1:]
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        if isinstance(value, str):
+            value = value.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip()
+        return value, key, is_complex

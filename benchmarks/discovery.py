@@ -17,6 +17,7 @@ import stevedore._cache
 
 from chain_callbacks import register, resolve
 from chain_callbacks.resolution import index
+from chain_callbacks.resolution.ownership import GROUP
 from chain_callbacks.resolution.resolver import enter
 
 from .ears import Silent
@@ -60,15 +61,15 @@ def _ours() -> int:
 
 def _stdlib() -> int:
     importlib.invalidate_caches()
-    return len(importlib.metadata.entry_points(group=index.GROUP))
+    return len(importlib.metadata.entry_points(group=GROUP))
 
 
 def _pluggy() -> int:
     importlib.invalidate_caches()
-    manager = pluggy.PluginManager(index.GROUP)
+    manager = pluggy.PluginManager(GROUP)
     # It loads what it finds: five plugins, each asked for by name, as it is meant to be used.
     return sum(
-        manager.load_setuptools_entrypoints(index.GROUP, name=f"filler{number}")
+        manager.load_setuptools_entrypoints(GROUP, name=f"filler{number}")
         for number in range(OFFERING)
     )
 
@@ -79,7 +80,7 @@ def _stevedore() -> int:
     stevedore.ExtensionManager.ENTRY_POINT_CACHE.clear()
     stevedore._cache._c._internal.clear()
     stevedore._cache._c._dir = tempfile.mkdtemp()
-    manager = stevedore.ExtensionManager(index.GROUP, invoke_on_load=False)
+    manager = stevedore.ExtensionManager(GROUP, invoke_on_load=False)
     return len(manager.names())
 
 

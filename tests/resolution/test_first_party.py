@@ -10,8 +10,8 @@ import pytest
 
 from chain_callbacks import resolve
 from chain_callbacks.errors import HandlerDeniedError, UnknownHandlerError
-from chain_callbacks.resolution.index import FIRST_PARTY, GROUP
 from chain_callbacks.resolution.names import handler_name
+from chain_callbacks.resolution.ownership import FIRST_PARTY, GROUP
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER

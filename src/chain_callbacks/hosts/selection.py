@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import InvalidNameError, SettingsError, did_you_mean
-from ..resolution.index import FIRST_PARTY, HOSTS, Candidate, index
+from ..resolution.index import Candidate, index
 from ..resolution.names import Entry, Ref, normalised, parse_entry
+from ..resolution.ownership import FIRST_PARTY, HOSTS
 from ..resolution.settings import VARIABLES, settings
 
 VARIABLE: Final = VARIABLES["hosts"]

@@ -8,7 +8,8 @@ from typing import Literal
 
 from ..hosts.selection import VARIABLE, entry_for, offered, selection
 from ..resolution import plugins
-from ..resolution.index import FIRST_PARTY, HOSTS, Candidate, owner_of
+from ..resolution.index import Candidate
+from ..resolution.ownership import FIRST_PARTY, HOSTS, owner_of
 from .doctor import Finding
 
 

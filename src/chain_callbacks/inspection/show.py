@@ -13,9 +13,9 @@ from ..handler import BaseCallbackHandler
 from ..policies import POLICIES, Manner, defaults_of
 from ..resolution import instances
 from ..resolution.handler_settings import RawSettings, instances_of, model_of
+from ..resolution.index import Provenance
 from ..resolution.names import DEFAULT_INSTANCE, parse_name
 from ..resolution.plugins import describe
-from ..resolution.provenance import Provenance
 from ..resolution.settings import NAMES, settings
 
 _ASKING: Final = "chain-callbacks show"

@@ -7,7 +7,8 @@ import logging
 from ..dispatch.adapters import Conversion, conversions
 from ..errors import BrokenPluginError
 from . import plugins
-from .index import CONVERSIONS, index
+from .index import index
+from .ownership import CONVERSIONS
 
 log = logging.getLogger("chain_callbacks")
 

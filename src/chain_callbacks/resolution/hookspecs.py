@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pluggy import HookimplMarker, HookimplOpts, HookspecMarker, PluginManager
 
 if TYPE_CHECKING:
+    from .index import Provenance
     from .policy_plugins import Proposal
-    from .provenance import Provenance
 
 PROJECT: Final = "chain_callbacks"
 

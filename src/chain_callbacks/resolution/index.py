@@ -1,8 +1,8 @@
-"""Which handlers are installed: entry points of the group, read once, nothing imported.
+"""Which handlers are installed: the entry points of our groups, read once, nothing imported.
 
 pluggy's own scan imports what it finds and stops at the first failure, and one bad line in an
 unrelated distribution breaks ``entry_points()`` for everybody. So each distribution is read inside
-a guard of its own, and only those that offer something to us are looked at twice.
+a guard of its own, and only those that offer something to us are read twice.
 """
 
 from __future__ import annotations
@@ -10,53 +10,34 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .names import Ref, handler_name, normalised
+from .ownership import CONVERSIONS, GROUP, HOSTS, owner_of
 
 if TYPE_CHECKING:
     from importlib_metadata import Distribution, EntryPoint
 
 log = logging.getLogger("chain_callbacks")
 
-GROUP: Final = "chain_callbacks"
-"""The entry-point group, which is version 1 of the plugin API."""
-
-HOSTS: Final = "chain_callbacks.hosts"
-"""The group of those that bridge a host: the name is the host's import name."""
-
-CONVERSIONS: Final = "chain_callbacks.conversions"
-"""The group of those that put events into another framework's types, by its import name."""
-
-_OTHER_GROUPS: Final = (HOSTS, CONVERSIONS)
-
-FIRST_PARTY: Final[Mapping[str, Mapping[str, str]]] = {
-    GROUP: {
-        "console": "chain-callbacks",
-        "otel": "chain-callbacks-otel",
-        "slack": "chain-callbacks-slack",
-        "structlog": "chain-callbacks",
-    },
-    HOSTS: {
-        "anthropic": "chain-callbacks-anthropic",
-        "langchain_core": "chain-callbacks-langchain",
-        "langgraph": "chain-callbacks-langchain",
-        "openai": "chain-callbacks-openai",
-    },
-    CONVERSIONS: {"langchain_core": "chain-callbacks-langchain"},
-}
-"""The names that this project publishes in each group, and the distribution that owns each.
-
-Another distribution that claims one is reached as ``distribution/name`` only, and only these
-distributions are ever suggested for installation."""
+_GROUPS: Final = frozenset({GROUP, HOSTS, CONVERSIONS})
 
 
-def owner_of(name: str, group: str = GROUP) -> str | None:
-    """Return the distribution of ours that owns *name*; None where anybody may offer it."""
-    return FIRST_PARTY[group].get(name)
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a handler comes from, for anyone to see; all None for one registered by hand."""
+
+    distribution: str | None = None
+    version: str | None = None
+    location: str | None = None
+    value: str | None = None
+
+
+UNKNOWN: Final = Provenance()
+"""The provenance of a handler that no distribution offers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +52,7 @@ class Candidate:
 
     @property
     def owner(self) -> str | None:
-        """The distribution of ours that owns its name; None where anybody may offer it."""
+        """The distribution of ours that owns its name; None if anybody may offer it."""
         return owner_of(self.name, self.entry_point.group)
 
     @property
@@ -80,8 +61,13 @@ class Candidate:
         return normalised(self.distribution) == self.owner
 
     @property
+    def provenance(self) -> Provenance:
+        """Where it comes from; the distribution's metadata is read for it."""
+        return Provenance(self.distribution, self.version, self.location, self.value)
+
+    @property
     def version(self) -> str | None:
-        """The distribution's version; None where its metadata cannot be read."""
+        """The distribution's version; None if its metadata cannot be read."""
         try:
             return self.found.version
         except Exception:
@@ -89,7 +75,7 @@ class Candidate:
 
     @property
     def location(self) -> str | None:
-        """The folder that the distribution is installed in; None where it cannot be told."""
+        """The folder that the distribution is installed in; None if that is unknown."""
         try:
             return str(self.found.locate_file(""))
         except Exception:
@@ -137,57 +123,79 @@ def _fingerprint() -> tuple[tuple[str, int], ...]:
     return tuple(stamped)
 
 
-def _distributions(**criteria: Any) -> Iterator[Distribution]:
+def scan() -> Index:
+    """Read the entry points of everything that is installed, but what cannot be read.
+
+    The loops are plain ones: there may be a thousand distributions, and few concern us.
+    """
     import importlib_metadata
 
-    context = importlib_metadata.DistributionFinder.Context(  # type: ignore[no-untyped-call]
-        path=_path(), **criteria
-    )
+    context_of: Any = importlib_metadata.DistributionFinder.Context
+    path = _path()
+    found: dict[tuple[str, str, str], Candidate] = {}
     # What `importlib_metadata.distributions` does, each finder inside a guard of its own.
     for finder in tuple(sys.meta_path):
         try:
-            yield from getattr(finder, "find_distributions", _nothing)(context)
+            for distribution in _search(finder, context_of(path=path)):
+                try:
+                    text = distribution.read_text("entry_points.txt")
+                    if text and GROUP in text:
+                        for each in _offered(distribution, text, context_of, path):
+                            group = each.entry_point.group
+                            key = (group, each.name, normalised(each.distribution))
+                            found.setdefault(key, each)
+                except Exception as error:
+                    log.debug("A distribution was passed over: %s.", type(error).__name__)
         except Exception as error:
             log.debug("%s found no distributions: %s.", finder, type(error).__name__)
+    groups: dict[str, dict[str, tuple[Candidate, ...]]] = {}
+    for key in sorted(found):
+        by_name = groups.setdefault(key[0], {})
+        by_name[key[1]] = (*by_name.get(key[1], ()), found[key])
+    return Index(groups.pop(GROUP, {}), groups)
+
+
+def _search(finder: object, context: Any) -> Iterable[Distribution]:
+    found: Iterable[Distribution] = getattr(finder, "find_distributions", _nothing)(context)
+    return found
 
 
 def _nothing(_context: object) -> tuple[Distribution, ...]:
     return ()
 
 
-def _offers(distribution: Distribution) -> Iterator[Candidate]:
-    text = distribution.read_text("entry_points.txt")
-    if not text or GROUP not in text:
-        return
+def _offered(
+    distribution: Distribution, text: str, context_of: Any, path: list[str]
+) -> list[Candidate]:
+    """Return what a distribution offers to us; nothing if another one hides it."""
     name = distribution.metadata["Name"]
     if not name:
-        return
+        return []
     # What comes first on the path hides the others of its name, an older version among them.
-    first = next(_distributions(name=name), distribution)
+    first = _first(context_of(name=name, path=path)) or distribution
     if first.read_text("entry_points.txt") != text:
-        return
-    for entry_point in distribution.entry_points:
-        is_handler = entry_point.group == GROUP
-        if is_handler or entry_point.group in _OTHER_GROUPS:
-            key = handler_name(entry_point.name) if is_handler else entry_point.name
-            yield Candidate(key, entry_point.value, name, entry_point, distribution)
+        return []
+    return [
+        Candidate(
+            handler_name(each.name) if each.group == GROUP else each.name,
+            each.value,
+            name,
+            each,
+            distribution,
+        )
+        for each in distribution.entry_points
+        if each.group in _GROUPS
+    ]
 
 
-def scan() -> Index:
-    """Read the entry points of all that is installed; what cannot be read is passed over."""
-    found: dict[tuple[str, str, str], Candidate] = {}
-    for distribution in _distributions():
+def _first(context: Any) -> Distribution | None:
+    for finder in tuple(sys.meta_path):
         try:
-            for each in _offers(distribution):
-                key = (each.entry_point.group, each.name, normalised(each.distribution))
-                found.setdefault(key, each)
+            for distribution in _search(finder, context):
+                return distribution
         except Exception as error:
-            log.debug("A distribution was passed over: %s.", type(error).__name__)
-    groups: dict[str, dict[str, tuple[Candidate, ...]]] = {}
-    for (group, name, _), candidate in sorted(found.items(), key=lambda item: item[0]):
-        by_name = groups.setdefault(group, {})
-        by_name[name] = (*by_name.get(name, ()), candidate)
-    return Index(groups.pop(GROUP, {}), groups)
+            log.debug("%s found no distributions: %s.", finder, type(error).__name__)
+    return None
 
 
 _LEAST_SECONDS: Final = 1.0

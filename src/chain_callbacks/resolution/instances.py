@@ -25,10 +25,10 @@ from ..policies import Policy
 from ..text import shortened
 from . import plugins
 from .handler_settings import RawSettings, instances_of, prefix_of, state_of
-from .index import Candidate, forget, index, owner_of
+from .index import Candidate, Provenance, forget, index
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
-from .provenance import Provenance
+from .ownership import owner_of
 from .retirement import close, retire
 from .settings import forget as forget_settings
 from .settings import settings

@@ -24,9 +24,9 @@ from ..errors import (
 from ..handler import Content
 from ..policies import UNSTATED, Policy
 from . import instances, policy_plugins
+from .index import UNKNOWN, Provenance
 from .names import Entry, Ref
 from .policy_plugins import Proposal
-from .provenance import UNKNOWN, Provenance
 from .record import Row, RowStatus
 from .settings import NAMES, settings
 from .sources import Item

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..context import suppressed
 from ..errors import BrokenPluginError, did_you_mean
-from .index import CONVERSIONS, HOSTS
-from .provenance import Provenance
+from .index import Provenance
+from .ownership import CONVERSIONS, HOSTS
 from .requirements import admits, own_version, specifier_for
 
 if TYPE_CHECKING:

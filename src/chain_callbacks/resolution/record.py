@@ -12,7 +12,7 @@ from ..dispatch.handler_class import events_of
 from ..dispatch.routes import Listener
 from ..policies import UNSTATED, Manner, Policy
 from ..text import aligned, one_line, shortened
-from .provenance import UNKNOWN, Provenance
+from .index import UNKNOWN, Provenance
 
 RowStatus = Literal[
     "active", "merged", "removed", "removes", "none", "unknown", "broken", "refused", "denied"

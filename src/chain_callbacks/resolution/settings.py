@@ -24,8 +24,8 @@ from ..errors import (
 )
 from ..text import shortened
 from . import setting_kinds as kinds
-from .index import owner_of
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_name
+from .ownership import owner_of
 
 NAMES: Final = "CHAIN_CALLBACKS"
 """The variable that names the handlers; those of all other settings begin with it."""

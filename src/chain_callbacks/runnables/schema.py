@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Optional
 from weakref import WeakKeyDictionary
 
+from ..attributes import once
 from ..errors import ChainCallbacksError, Statement, leaf, quoted
 
 INJECTED: Final = frozenset({"callbacks", "config", "run", "run_manager"})
@@ -78,7 +79,7 @@ class ToolSchema:
     def __repr__(self) -> str:
         return f"ToolSchema(name={self.name!r}, parameters={[p.name for p in self._taken]!r})"
 
-    @functools.cached_property
+    @once
     def _model(self) -> Any:
         """A pydantic model with a numbered field for each parameter, its alias the true name.
 
@@ -154,7 +155,7 @@ class ToolSchema:
                 )
         return TypeError(f"The tool {self.name!r} has no schema: its types have no form in JSON.")
 
-    @functools.cached_property
+    @once
     def _json_schema(self) -> dict[str, Any]:
         from pydantic.errors import PydanticInvalidForJsonSchema
         from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
@@ -234,9 +235,7 @@ def tool_schema(function: Callable[..., Any]) -> ToolSchema:
         known = _schemas.get(function)
     except TypeError:  # It cannot be hashed, or not be referred to weakly.
         return _make_schema(function)
-    if known is None:
-        known = _schemas[function] = _make_schema(function)
-    return known
+    return known or _schemas.setdefault(function, _make_schema(function))
 
 
 def _make_schema(function: Callable[..., Any]) -> ToolSchema:

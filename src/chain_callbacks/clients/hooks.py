@@ -9,6 +9,7 @@ passes ``_process_response`` before anybody sees it, a pause before another atte
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -33,7 +34,12 @@ _CALL: Final = "__chain_callbacks_call__"
 
 _active: ContextVar[Call | None] = ContextVar("chain_callbacks_call", default=None)
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child must not inherit the lock held, nor half of the hooks.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 _hooked: Final[set[str]] = set()
 _everywhere: Final[set[str]] = set()
 _watched: Final[WeakSet[Any]] = WeakSet()

@@ -166,7 +166,7 @@ class RunStateHandler(BaseCallbackHandler, Generic[S]):
 
     def after_fork(self) -> Any:
         """Forget, in a child process, the runs of its parent."""
-        self._run_trees.after_fork()
+        self._run_trees.renew()
 
     @once
     def _run_trees(self) -> OpenTrees[S]:

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from ..attributes import once
 from ..errors import ChainCallbacksError, Statement, leaf, quoted
+from ..forks import no_fork
 
 INJECTED: Final = frozenset({"callbacks", "config", "run", "run_manager"})
 MOST_PROBLEMS: Final = 10
@@ -85,6 +86,10 @@ class ToolSchema:
 
         A parameter may bear a name that pydantic keeps for itself, such as ``json``.
         """
+        with no_fork():  # Pydantic imports its parts when they are first used.
+            return self._made_model()
+
+    def _made_model(self) -> Any:
         from pydantic import ConfigDict, create_model
         from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
@@ -94,12 +99,11 @@ class ToolSchema:
             for position, parameter in enumerate(self._taken)
         }
         try:
-            model = create_model(
+            return create_model(
                 "Arguments", __config__=ConfigDict(extra="forbid"), **typing.cast("Any", wanted)
             )
         except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
             raise self._no_json_form() from error
-        return model
 
     def _field(self, parameter: inspect.Parameter, described: str | None) -> tuple[Any, Any]:
         from pydantic import Field
@@ -157,8 +161,9 @@ class ToolSchema:
 
     @once
     def _json_schema(self) -> dict[str, Any]:
-        from pydantic.errors import PydanticInvalidForJsonSchema
-        from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+        with no_fork():
+            from pydantic.errors import PydanticInvalidForJsonSchema
+            from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
         class Quiet(GenerateJsonSchema):
             ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as in its base
@@ -187,6 +192,7 @@ class ToolSchema:
             ToolArgumentsError: One is missing, unknown or wrong.
             TypeError: An annotation cannot be read.
         """
+        model = self._model
         from pydantic import ValidationError
         from pydantic.fields import FieldInfo
 
@@ -196,7 +202,7 @@ class ToolSchema:
             problems.append("its arguments are no object")
         else:
             try:
-                checked = self._model.model_validate(dict(arguments))
+                checked = model.model_validate(dict(arguments))
             except ValidationError as error:
                 names = frozenset(_property_names(self._json_schema))
                 errors = error.errors(include_url=False, include_input=False)

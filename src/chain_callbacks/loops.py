@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from .forks import no_fork
+
 
 class _Asyncio:
     """Has what the module has; nothing is kept, for programs put functions of their own there."""
@@ -29,7 +31,8 @@ else:
 
 def load() -> None:
     """Import ``asyncio`` now: where a thread of ours will need it, and a fork may come between."""
-    import_module("asyncio")
+    with no_fork():
+        import_module("asyncio")
 
 
 def is_cancellation(error: object) -> bool:

@@ -394,3 +394,106 @@ def test_grandchildren_deliver_theirs(ended):
 
     assert (0, "") == (done.code, done.err)
     assert ["child", "grandchild", "parent"] == sorted(done.delivered)
+
+
+IN_A_RUN = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+from chain_callbacks import attached, flush
+from parts import *
+
+class Starts(BaseCallbackHandler):
+    def __init__(self, prefix):
+        self.prefix = prefix
+
+    def on_chain_start(self, serialized, inputs, *, name, parent_run_id, **kwargs):
+        sink(f"{self.prefix} {name} {'root' if parent_run_id is None else 'nested'}")
+
+leaf = RunnableLambda(lambda value: value, name="leaf")
+
+def work(value):
+    return leaf.invoke(value)
+"""
+
+
+@pytest.mark.parametrize("around", ["", "attached(Starts('nested around'))"])
+def test_child_of_a_run_begins_outside_of_it(ended, around):
+    """Its parent has the run. What was attached around that run is attached in the child, too."""
+    done = ended(
+        IN_A_RUN
+        + f"""
+def fork(value):
+    with {around or "attached()"}, attached(Starts("inside")):
+        code = exit_code_of(in_child(lambda: leaf.invoke(1)))
+        leaf.invoke(2)
+        return code
+
+outer = RunnableLambda(fork, name="outer").with_config(callbacks=[Starts("bound")])
+with attached(Starts("first")), attached(Starts("second")):
+    code = outer.invoke(1, config={{"callbacks": [Starts("call")]}})
+sys.exit(code)
+"""
+    )
+
+    attached = ["first", "second"]
+    heard = [*attached, "bound", "call"]
+    nested = [*heard, *(["nested around"] if around else []), "inside"]
+    expected = [f"{each} outer root" for each in heard]
+    expected += [f"{each} leaf root" for each in attached]
+    expected += [f"{each} leaf nested" for each in nested]
+    assert (0, "", expected) == (done.code, done.err, done.delivered)
+
+
+def test_pool_that_is_forked_in_a_run_serves_others(ended):
+    """Its workers live on when the run has ended; what they run is a root."""
+    done = ended(
+        IN_A_RUN
+        + """
+pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
+submit = RunnableLambda(lambda value: pool.submit(work, value).result(), name="submit")
+with attached(Starts("first")):
+    submit.invoke(1, config={"callbacks": [Starts("call")]})
+    submit.invoke(2)
+pool.submit(work, 3).result()
+pool.shutdown()
+"""
+    )
+
+    assert (0, "") == (done.code, done.err)
+    assert 3 == done.delivered.count("first leaf root")
+    assert not [each for each in done.delivered if "nested" in each or "call leaf" in each]
+
+
+@pytest.mark.parametrize("fork_in", ["with attached(handler):", "if True:"])
+def test_child_outside_of_runs_keeps_what_is_attached(ended, fork_in):
+    """A server that attaches a handler, and then forks its workers, has them heard."""
+    done = ended(
+        IN_A_RUN
+        + f"""
+handler = Starts("server")
+{fork_in}
+    code = exit_code_of(in_child(lambda: leaf.invoke(1)))
+sys.exit(code)
+"""
+    )
+
+    expected = ["server leaf root"] if "attached" in fork_in else []
+    assert (0, "", expected) == (done.code, done.err, done.delivered)
+
+
+def test_console_of_a_child_knows_no_runs_of_its_parent(ended):
+    """What goes on in the parent takes no part in the child's tree."""
+    done = ended(
+        """
+        from parts import *
+
+        def fork(value):
+            assert 0 == exit_code_of(in_child(lambda: step.invoke(1, {"callbacks": ["console"]})))
+
+        RunnableLambda(fork, name="parent").invoke(1, {"callbacks": ["console"]})
+        """
+    )
+
+    first, second = done.lines
+    assert first.startswith("── chain step")
+    assert second.startswith("── chain parent")

@@ -16,12 +16,8 @@ _RESET: Final = "\x1b[0m"
 
 
 def say(text: str = "") -> None:
-    """Write *text* and a newline to stdout, at once: what handlers write must not overtake it.
-
-    What the encoding lacks is written as an escape.
-    """
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    """Write *text* and a newline to stdout, at once: what handlers write must not overtake it."""
+    write_line(text, sys.stdout)
 
 
 def say_data(data: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from typing import Final
+
+from ..forks import in_child
 
 
 class Counters:
@@ -64,12 +65,8 @@ def clear() -> None:
         counters.clear()
 
 
-def _after_fork() -> None:
+@in_child
+def _renew() -> None:
     for counters in all_counters():
-        # The parent's lock may be held by a thread that is not here, and its counts are its own.
         counters.lock = threading.RLock()
         counters.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

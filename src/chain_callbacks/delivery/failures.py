@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
+from functools import partial
 
+from ..forks import no_fork
 from ..handler import RunFacts
 from ..loops import is_cancellation
 from ..sink import Sink
 from .counters import Counters, all_counters
 
 log = logging.getLogger("chain_callbacks")
+
+
+def _handle(record: logging.LogRecord, handle: Callable[[logging.LogRecord], None]) -> None:
+    with no_fork():  # The program's handlers write to its streams.
+        handle(record)
+
+
+log.handle = partial(_handle, handle=log.handle)  # type: ignore[method-assign]
 
 
 def _passes_through(error: BaseException | None) -> bool:

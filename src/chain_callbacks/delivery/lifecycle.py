@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final
+
+from ..forks import in_child
 
 at_end: Final[list[Callable[[], Any]]] = []
 """What is called at the end, in this order."""
@@ -124,14 +125,11 @@ def _call_all(calls: SimpleQueue[Callable[[], Any]]) -> None:
 spare: Final = Spare()
 
 
-def _after_fork() -> None:
+@in_child
+def _renew() -> None:
     is_on, _Watch.is_on, _Watch.is_over = _Watch.is_on, False, False
     spare.__init__()  # type: ignore[misc]
     util = sys.modules.get("multiprocessing.util")
     if is_on and util is not None:
         # A child of `multiprocessing` forgets what its parent had for the end, then calls this.
         util.register_after_fork(_Watch, lambda _: watch())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn, TypeVar
 
+from ..forks import in_child
 from ..loops import asyncio
 from .failures import log
 from .lifecycle import start
@@ -160,7 +160,5 @@ def _call(function: Callable[[], Any]) -> None:
 
 portal = Portal()
 sweeper = Sweeper()
-if hasattr(os, "register_at_fork"):
-    # The child has no such threads, and the lock may be held by one that it has not either.
-    os.register_at_fork(after_in_child=portal.__init__)  # type: ignore[misc]
-    os.register_at_fork(after_in_child=sweeper.__init__)  # type: ignore[misc]
+in_child(portal.__init__)  # type: ignore[misc]
+in_child(sweeper.__init__)  # type: ignore[misc]

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from ..context import SUPPRESSED, current
 from ..dispatch.options import options
+from ..forks import in_child
 from ..handler import BaseCallbackHandler, RunFacts
 from ..loops import load
 from ..policies import Manner
@@ -449,13 +450,10 @@ def channels() -> list[Channel]:
         return list(_channels.values())
 
 
-def _after_fork() -> None:
+@in_child
+def _renew() -> None:
     global _lock  # noqa: PLW0603  The parent's may be held by a thread that is not here.
     _lock = threading.RLock()
     _busy.clear()
     for channel in channels():
         channel.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -296,7 +296,7 @@ class _Conversions:
         if package not in self.known:
             if self.find is None:
                 return None
-            self.known[package] = self.find(package)
+            return self.known.setdefault(package, self.find(package))
         return self.known[package]
 
 

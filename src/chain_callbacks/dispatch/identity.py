@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,13 +9,14 @@ from random import Random
 from typing import Final
 from uuid import UUID, SafeUUID
 
+from ..forks import in_child
+
 _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
 
 # Of our own, so that a program's `random.seed(0)` does not make two processes draw the same ids.
 _random = Random()  # noqa: S311  An id is no secret.
 _bits = _random.getrandbits
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+in_child(_random.seed)
 
 _new: Final = UUID.__new__
 _set_int: Final = vars(UUID)["int"].__set__

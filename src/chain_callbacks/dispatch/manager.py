@@ -199,15 +199,19 @@ class CallbackManager:
         parent: The run around; None where its runs are roots.
         root: The topmost run around; None likewise.
         depth: How many runs are around.
+        attached: What was attached around its runs; only set where that is not nothing, and they
+            are roots.
         tags, metadata: Of its runs and of those nested in them.
         run_tags: Of its runs alone: *tags*, and what was added for them.
         is_silent: Whether nobody listens, here or further down.
     """
 
     __slots__ = (
-        *("depth", "down", "here", "is_silent", "limits", "metadata", "parent", "root"),
-        *("run_tags", "tags"),
+        *("attached", "depth", "down", "here", "is_silent", "limits", "metadata", "parent"),
+        *("root", "run_tags", "tags"),
     )
+
+    attached: tuple[Any, ...]
 
     def __init__(
         self,

@@ -225,6 +225,7 @@ class Routes(dict[EventSpec[...], Route]):
         self.selections: dict[tuple[bool, ...], Routes] = {}
 
     def __missing__(self, spec: EventSpec[...]) -> Route:
+        # Two threads may each build one: a route has no state, and nobody asks which one it is.
         sinks: list[Sink] = []
         is_shared = False
         for listener in self.listeners:

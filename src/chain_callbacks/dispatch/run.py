@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
 from datetime import datetime
-from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self
 from uuid import UUID
 
 from .. import events
+from ..attributes import once
 from ..context import current, leave
 from ..delivery import inline
 from ..events import EventSpec, RunKind, RunType
@@ -119,7 +119,6 @@ class Run:
     labels: Mapping[str, Labels] = NO_METADATA
     converted: Any = None
     _ended_at = 0.0
-    _child: CallbackManager | None = None
     _token: Token[Any] | None = None
     _told: frozenset[Hashable] = frozenset()
 
@@ -171,17 +170,17 @@ class Run:
         detached: set[int]
     else:
 
-        @cached_property
+        @once
         def id(self):
             """The run's UUID, of version 7."""
             return source.make_id()
 
-        @cached_property
+        @once
         def parent_id(self):
             """The id of the run around this one; None for a root."""
             return None if self.parent is None else self.parent.id
 
-        @cached_property
+        @once
         def detached(self):
             """The ``id()`` of each handler that failed in this tree and listens to it no more."""
             root = self.started_by.root
@@ -222,9 +221,11 @@ class Run:
 
     def manager(self) -> CallbackManager:
         """Return the manager for runs nested in this one; the same at every call."""
-        if self._child is None:
-            self._child = self.started_by.child(self)
         return self._child
+
+    @once
+    def _child(self) -> CallbackManager:
+        return self.started_by.child(self)
 
     def get_child(self, tag: str | None = None) -> CallbackManager:
         """Return a manager for runs nested in this one.

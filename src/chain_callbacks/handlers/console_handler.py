@@ -8,9 +8,9 @@ import threading
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
-from weakref import WeakSet
 
 from ..events import SEQUENCE_STEP, on_custom_event, on_llm_end, on_retry, on_text
+from ..forks import renew_in_child
 from ..text import escaped
 from .lines import Line, LineHandler
 from .rendering import (
@@ -61,19 +61,6 @@ class _Tree:
         self.is_named = False
 
 
-_handlers: WeakSet[ConsoleHandler] = WeakSet()
-
-
-def _after_fork() -> None:
-    # Another thread of the parent may hold a lock, and it is not here to let go of it.
-    for handler in _handlers:
-        handler._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class ConsoleHandler(LineHandler):
     """Prints runs as a tree on stderr, with durations, token usage and errors.
 
@@ -92,12 +79,16 @@ class ConsoleHandler(LineHandler):
     content = "none"
 
     def __init__(self) -> None:
+        self.renew()
+        renew_in_child(self)
+        # The first is told by the tool run that follows, the second by the end of the agent's run.
+        self.mute("on_agent_action", "on_agent_finish")
+
+    def renew(self) -> None:
+        """Forget all runs: those of the parent, in a forked child."""
         self._trees: dict[UUID, _Tree] = {}
         self._open_runs = 0
         self._lock = threading.Lock()
-        _handlers.add(self)
-        # The first is told by the tool run that follows, the second by the end of the agent's run.
-        self.mute("on_agent_action", "on_agent_finish")
 
     def tell(self, line: Line) -> None:
         """Print what can be said by now."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
-from weakref import WeakSet
+
+from ..forks import renew_in_child
 
 S = TypeVar("S")
 
@@ -68,7 +68,7 @@ class OpenTrees(Generic[S]):
         self._trees: OrderedDict[_Tree[S], None] = OrderedDict()  # In the order of `heard_at`.
         self._early_ends: OrderedDict[UUID, None] = OrderedDict()
         self._warned_at: float | None = None
-        _everywhere.add(self)
+        renew_in_child(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickled or deeply copied handler begins without runs: it is not the one that hears them.
@@ -177,8 +177,8 @@ class OpenTrees(Generic[S]):
             self._early_ends.clear()
         del forgotten  # Here, where the lock is free.
 
-    def after_fork(self) -> None:
-        """Forget all runs in a child process; the parent's lock may be held by a thread of its."""
+    def renew(self) -> None:
+        """Forget all runs, in a forked child: they are its parent's."""
         self._lock = threading.Lock()
         self.runs_lost = 0
         self._warned_at = None
@@ -231,15 +231,3 @@ class OpenTrees(Generic[S]):
             del self._runs[run_id]
         del self._trees[tree]
         return runs
-
-
-_everywhere: WeakSet[OpenTrees[Any]] = WeakSet()
-
-
-def _after_fork() -> None:
-    for trees in _everywhere:
-        trees.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

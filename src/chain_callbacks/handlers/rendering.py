@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
+from ..forks import no_fork
 from ..text import escaped
 
 _USAGE: Final = {
@@ -89,16 +90,18 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def write_line(text: str) -> None:
-    """Write one line to what ``sys.stderr`` is now, in one piece; nothing where there is none.
+def write_line(text: str, stream: TextIO | None = None) -> None:
+    """Write one line, in one piece, to *stream* or to what ``sys.stderr`` is now.
 
-    What the encoding lacks is written as an escape, also where the stream would rather fail.
+    Characters that the encoding lacks are escaped. Without a console there is no ``sys.stderr``,
+    and nothing is written.
     """
-    stream = sys.stderr
-    if stream is None:  # A program without a console.
+    stream = stream or sys.stderr
+    if stream is None:
         return
     encoding = getattr(stream, "encoding", None)
     if encoding:
         text = text.encode(encoding, "backslashreplace").decode(encoding)
-    stream.write(f"{text}\n")
-    stream.flush()
+    with no_fork():
+        stream.write(f"{text}\n")
+        stream.flush()

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from ..attributes import once
 from ..events import EVENTS, EventSpec
 from ..handler import BaseCallbackHandler
 from .open_trees import Kept, Lost, OpenTrees
@@ -165,13 +166,12 @@ class RunStateHandler(BaseCallbackHandler, Generic[S]):
 
     def after_fork(self) -> Any:
         """Forget, in a child process, the runs of its parent."""
-        self._run_trees.after_fork()
+        self._run_trees.renew()
 
-    @property
+    @once
     def _run_trees(self) -> OpenTrees[S]:
         # Made here, so that a subclass may have an `__init__` that does not call this one's.
-        kept: OpenTrees[S] | None = vars(self).get("_open_trees")
-        return kept if kept is not None else vars(self).setdefault("_open_trees", OpenTrees())
+        return OpenTrees()
 
 
 # Functions, not methods: a subclass may call its own whatever it likes.

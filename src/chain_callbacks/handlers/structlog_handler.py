@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..dispatch.identity import source
 from ..events import EVENTS, EventSpec, on_custom_event, on_llm_end, on_retry
+from ..forks import no_fork
 from ..text import escaped
 from .lines import Line, LineHandler
 from .rendering import (
@@ -88,7 +89,8 @@ class StructlogHandler(LineHandler):
             fields.update(_content(line))
         if self._logger is None:
             self._logger = self._make_logger()
-        getattr(self._logger, level)(line.spec.name.removeprefix("on_"), **fields)
+        with no_fork():  # The program's own pipeline may write to a stream.
+            getattr(self._logger, level)(line.spec.name.removeprefix("on_"), **fields)
 
     def _make_logger(self) -> Any:
         structlog = self._structlog

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
+from ..attributes import once
 from .keys import Phrase, Phrases, names_credential, names_usage, words_of
 
 MASK: Final = "[redacted]"
@@ -138,7 +139,7 @@ class DefaultRedactor:
         self._extra_keys = tuple(extra_keys)
         self._answers = lru_cache(maxsize=2048)(self._hides)
 
-    @cached_property
+    @once
     def _extra(self) -> Phrases:
         return Phrases(self._extra_keys)
 

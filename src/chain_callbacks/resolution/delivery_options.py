@@ -10,6 +10,7 @@ from typing import Final
 from ..delivery.flush import flush_on_sigterm
 from ..dispatch.options import options
 from ..errors import SettingsError
+from ..forks import no_fork
 from ..redaction import DefaultRedactor, Redactor, Several
 from .settings import VARIABLES, Settings, settings
 
@@ -59,8 +60,9 @@ def _flush_on_sigterm() -> None:
 def _load(path: str) -> Redactor:
     module, _, name = path.partition(":")
     try:
-        found = getattr(import_module(module), name)
-        redactor = found() if isinstance(found, type) else found
+        with no_fork():
+            found = getattr(import_module(module), name)
+            redactor = found() if isinstance(found, type) else found
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # Its text may quote anything.

@@ -21,6 +21,7 @@ from ..errors import (
     PolicyPluginError,
     UnknownHandlerError,
 )
+from ..forks import no_fork
 from ..handler import Content
 from ..policies import UNSTATED, Policy
 from . import instances, policy_plugins
@@ -73,11 +74,12 @@ def merge(
     """
     state = _Merge(listeners)
     if not settings().disabled:
-        for item in items:
-            state.take(item)
-        state.ask_policy_plugins()
-        state.require()
-        state.make_handlers()
+        with no_fork():  # Plugins are imported.
+            for item in items:
+                state.take(item)
+            state.ask_policy_plugins()
+            state.require()
+            state.make_handlers()
     inherited = _routes(state.listeners(state.inherited, known.listeners), known)
     # Last: of an entry that is listened to in two ways, the row shows that of the run itself.
     own = _routes(state.listeners(state.own, inherited.listeners), inherited)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..context import suppressed
 from ..errors import BrokenPluginError, did_you_mean
+from ..forks import in_child
 from .index import Provenance
 from .ownership import CONVERSIONS, HOSTS
 from .requirements import admits, own_version, specifier_for
@@ -43,9 +43,7 @@ class _Known:
 
 
 _known: Final = _Known()
-if hasattr(os, "register_at_fork"):
-    # The lock may be held by a thread that the child has not.
-    os.register_at_fork(after_in_child=_known.__init__)  # type: ignore[misc]
+in_child(_known.__init__)  # type: ignore[misc]
 
 
 def plugin_manager() -> PluginManager:

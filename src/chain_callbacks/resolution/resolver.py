@@ -22,6 +22,7 @@ from ..errors import (
     ConfigurationErrors,
     InvalidPolicyError,
 )
+from ..forks import in_child
 from ..policies import Local, WithPolicy
 from . import (
     converting,  # noqa: F401  It tells dispatch where conversions are found.
@@ -200,6 +201,8 @@ def _enter(
     manager = _merged(base, call) if call.layers or call.runtime is not None else base
     if config:
         manager = _configured(manager, config)
+    if call.attached and manager is not base:
+        manager.attached = call.attached
     # What was attached and taken out again must not come back in nested calls.
     is_unchanged = manager is base and not call.hides_scope
     return None if manager.is_silent and is_unchanged else manager
@@ -208,11 +211,13 @@ def _enter(
 class _Call(NamedTuple):
     """What a call is resolved from.
 
-    *base* is what its parent hands down, None where that is the environment. *hides_scope* says
-    that the scope would hand something else down to nested calls.
+    *base* is what its parent hands down, None where that is the environment. *attached* are those
+    of the *layers* that the scope has. *hides_scope* says that the scope would hand something else
+    down to nested calls.
     """
 
     base: CallbackManager | None
+    attached: tuple[Attachments, ...]
     layers: tuple[Attachments, ...]
     runtime: Any
     hides_scope: bool
@@ -242,7 +247,7 @@ class _Call(NamedTuple):
         elif isinstance(runtime, list):
             runtime = given
         layers = (*attached, *bound) if own is None else (*attached, own, *bound)
-        return cls(base, layers, runtime, hides_scope)
+        return cls(base, tuple(attached), layers, runtime, hides_scope)
 
     def merge(self, like: Routes, *, is_checked: bool = True) -> Merged:
         """Return everything merged: onto what the parent hands down, or from the environment on.
@@ -385,6 +390,23 @@ def current_manager() -> CallbackManager:
     environment. Pass it on as ``config={"callbacks": current_manager()}``.
     """
     return enter(None, None) or manager_around()
+
+
+@in_child
+def _leave_runs() -> None:
+    """Have a forked child begin outside of all runs, with what was attached outside of them.
+
+    The runs end in the parent. A pool that is forked inside of one works for others, too.
+    """
+    scope = outermost = current.get()
+    while isinstance(scope, Attached):
+        scope = scope.around
+    run = scope if isinstance(scope, Run) else getattr(scope, "parent", None)
+    if run is not None:
+        outermost = None
+        for entries in getattr((run.started_by.root or run).started_by, "attached", ()):
+            outermost = Attached(outermost, entries, outermost)
+        current.set(outermost)
 
 
 class attached:  # noqa: N801  It is used as a function.

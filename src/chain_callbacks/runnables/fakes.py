@@ -8,10 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from ..forks import in_child
 from .messages import AIMessage, AIMessageChunk, BaseMessage
 from .models import BaseChatModel, _as_chunk
 
 _WORD: Final = re.compile(r"\s*\S+\s*$|\s*\S+\s")
+
+# One for all: a model with a lock could be neither pickled nor used in every forked child.
+_lock = threading.Lock()
+
+
+@in_child
+def _renew() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
 
 
 class FakeListChatModel(BaseChatModel):
@@ -33,17 +43,9 @@ class FakeListChatModel(BaseChatModel):
             raise ValueError(f"{type(self).__name__} has no responses. Give it at least one.")
         self.responses = tuple(responses)
         self._next = 0
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._lock = threading.Lock()
 
     def _position(self, messages: list[BaseMessage]) -> int:
-        with self._lock:
+        with _lock:
             position, self._next = self._next, self._next + 1
         return position
 

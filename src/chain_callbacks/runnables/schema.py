@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Optional
 from weakref import WeakKeyDictionary
 
+from ..attributes import once
 from ..errors import ChainCallbacksError, Statement, leaf, quoted
+from ..forks import no_fork
 
 INJECTED: Final = frozenset({"callbacks", "config", "run", "run_manager"})
 MOST_PROBLEMS: Final = 10
@@ -78,12 +80,16 @@ class ToolSchema:
     def __repr__(self) -> str:
         return f"ToolSchema(name={self.name!r}, parameters={[p.name for p in self._taken]!r})"
 
-    @functools.cached_property
+    @once
     def _model(self) -> Any:
         """A pydantic model with a numbered field for each parameter, its alias the true name.
 
         A parameter may bear a name that pydantic keeps for itself, such as ``json``.
         """
+        with no_fork():  # Pydantic imports its parts when they are first used.
+            return self._made_model()
+
+    def _made_model(self) -> Any:
         from pydantic import ConfigDict, create_model
         from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
@@ -93,12 +99,11 @@ class ToolSchema:
             for position, parameter in enumerate(self._taken)
         }
         try:
-            model = create_model(
+            return create_model(
                 "Arguments", __config__=ConfigDict(extra="forbid"), **typing.cast("Any", wanted)
             )
         except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
             raise self._no_json_form() from error
-        return model
 
     def _field(self, parameter: inspect.Parameter, described: str | None) -> tuple[Any, Any]:
         from pydantic import Field
@@ -154,10 +159,11 @@ class ToolSchema:
                 )
         return TypeError(f"The tool {self.name!r} has no schema: its types have no form in JSON.")
 
-    @functools.cached_property
+    @once
     def _json_schema(self) -> dict[str, Any]:
-        from pydantic.errors import PydanticInvalidForJsonSchema
-        from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+        with no_fork():
+            from pydantic.errors import PydanticInvalidForJsonSchema
+            from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
         class Quiet(GenerateJsonSchema):
             ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as in its base
@@ -186,6 +192,7 @@ class ToolSchema:
             ToolArgumentsError: One is missing, unknown or wrong.
             TypeError: An annotation cannot be read.
         """
+        model = self._model
         from pydantic import ValidationError
         from pydantic.fields import FieldInfo
 
@@ -195,7 +202,7 @@ class ToolSchema:
             problems.append("its arguments are no object")
         else:
             try:
-                checked = self._model.model_validate(dict(arguments))
+                checked = model.model_validate(dict(arguments))
             except ValidationError as error:
                 names = frozenset(_property_names(self._json_schema))
                 errors = error.errors(include_url=False, include_input=False)
@@ -234,9 +241,7 @@ def tool_schema(function: Callable[..., Any]) -> ToolSchema:
         known = _schemas.get(function)
     except TypeError:  # It cannot be hashed, or not be referred to weakly.
         return _make_schema(function)
-    if known is None:
-        known = _schemas[function] = _make_schema(function)
-    return known
+    return known or _schemas.setdefault(function, _make_schema(function))
 
 
 def _make_schema(function: Callable[..., Any]) -> ToolSchema:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
+from ..attributes import once
 from ..context import to_thread
 from ..dispatch.run import Run
 from ..events import KINDS, RunKind
@@ -24,7 +25,6 @@ class BaseTool(Runnable[Any, Any]):
 
     kind: ClassVar[RunKind] = KINDS["tool"]
     description: str = ""
-    _schema: ToolSchema | None = None
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no _run")
@@ -36,12 +36,10 @@ class BaseTool(Runnable[Any, Any]):
         """Tell whether an asynchronous call reaches a coroutine of the tool's author."""
         return type(self)._arun is not BaseTool._arun
 
-    @property
+    @once
     def schema(self) -> ToolSchema:
         """What it takes: made of the signature and docstring of its function."""
-        if self._schema is None:
-            self._schema = tool_schema(self._described())
-        return self._schema
+        return tool_schema(self._described())
 
     def _described(self) -> Callable[..., Any]:
         return self._run if type(self)._run is not BaseTool._run else self._arun
@@ -120,9 +118,9 @@ class FunctionTool(BaseTool):
     ) -> None:
         super().__init__(callbacks=callbacks)
         self.function = function
-        self._schema = tool_schema(function)
-        self.name = name or self._schema.name
-        self.description = description or self._schema.description
+        self.schema = tool_schema(function)
+        self.name = name or self.schema.name
+        self.description = description or self.schema.description
         self._is_async = inspect.iscoroutinefunction(function)
 
     def _is_awaited(self) -> bool:

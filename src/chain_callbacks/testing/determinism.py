@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from ..dispatch.identity import source
+from ..forks import renew_in_child
 
 _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,11 @@ class FakeClock:
         self._step_ns = round(step * 1e9)
         self._passed_ns = 0
         self._ids = 0
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Have a lock of this process: in a forked child the parent's may be held forever."""
         self._lock = threading.Lock()
 
     def advance(self, seconds: float) -> None:

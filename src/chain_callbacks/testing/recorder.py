@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -33,7 +32,6 @@ class RecordingHandler(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self._records: list[Record] = []
-        self._lock = threading.Lock()
 
     def on_event(self, record: EventRecord, /) -> None:
         """Keep the event."""
@@ -52,14 +50,12 @@ class RecordingHandler(BaseCallbackHandler):
             duration=run.duration,
             at=datetime.fromtimestamp(source.wall() / 1e9, UTC),
         )
-        with self._lock:
-            self._records.append(kept)
+        self._records.append(kept)
 
     @property
     def records(self) -> tuple[Record, ...]:
         """What was heard until now, in order."""
-        with self._lock:
-            return tuple(self._records)
+        return tuple(self._records)
 
     @property
     def runs(self) -> tuple[RunSummary, ...]:
@@ -93,5 +89,4 @@ class RecordingHandler(BaseCallbackHandler):
 
     def clear(self) -> None:
         """Forget what was heard."""
-        with self._lock:
-            self._records.clear()
+        self._records.clear()

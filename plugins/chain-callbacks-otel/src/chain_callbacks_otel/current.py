@@ -103,9 +103,10 @@ class RunContext(_RuntimeContext):
 def look_through(maker: HasContexts) -> None:
     """Have the spans of *maker* be current in their runs, in the whole process."""
     _makers.add(maker)
-    if not isinstance(api._RUNTIME_CONTEXT, RunContext):
-        # The one private name: there is no other way to choose once the API was imported.
-        api._RUNTIME_CONTEXT = RunContext(api._RUNTIME_CONTEXT)
+    with _makers.lock:  # Two threads must not put one round the other.
+        if not isinstance(api._RUNTIME_CONTEXT, RunContext):
+            # The one private name: there is no other way to choose once the API was imported.
+            api._RUNTIME_CONTEXT = RunContext(api._RUNTIME_CONTEXT)
 
 
 def after_fork() -> None:

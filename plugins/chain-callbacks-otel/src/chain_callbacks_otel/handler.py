@@ -31,6 +31,9 @@ class OtelHandler(RunStateHandler["Spanned"]):
     sends_to = "OpenTelemetry, as OTEL_* says"
     content = "none"
 
+    _telemetry: Telemetry | None = None
+    _tracing: Tracing | None = None
+
     def __init__(self, settings: OtelSettings | None = None) -> None:
         # Here and not at the first event, which would hold up an event loop by the time it takes.
         self._sdk, self._current, self._tracings = (
@@ -38,8 +41,6 @@ class OtelHandler(RunStateHandler["Spanned"]):
         )
         self._sdk.prepare()
         self._conventions = ("genai",) if settings is None else settings.conventions
-        self._telemetry: Telemetry | None = None
-        self._tracing: Tracing | None = None
 
     def start_run(self, run: RunStart, parent: Spanned | None) -> Spanned:
         return self._begun().start(run, parent)
@@ -102,11 +103,14 @@ class OtelHandler(RunStateHandler["Spanned"]):
             self._sdk.after_fork()
 
     def _begun(self) -> Tracing:
-        if self._tracing is None:
+        tracing = self._tracing
+        if tracing is None:
             # With the first run: by then the program has set up what it wants to.
             self._telemetry = self._sdk.telemetry()
-            self._tracing = self._tracings.Tracing(
+            made = self._tracings.Tracing(
                 self._telemetry, has_openinference="openinference" in self._conventions
             )
+            # Where two threads start a first run at the same time, both use the same one.
+            tracing = vars(self).setdefault("_tracing", made)
             self._current.look_through(self)
-        return self._tracing
+        return tracing

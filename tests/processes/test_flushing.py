@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chain_callbacks import BaseCallbackHandler, FlushReport, flush, stats
+from chain_callbacks import BaseCallbackHandler, FlushReport, flush, register, reload, stats
 from chain_callbacks.delivery import flush as flushing
 from chain_callbacks.delivery import queue
 from chain_callbacks.delivery.backlog import Backlog
@@ -273,3 +273,39 @@ def test_policy_that_blocks_does_not_block_a_flush():
     assert ("Stuck",) == report.late
     assert flush(PATIENCE).is_complete
     assert [1, 2, 3] == handler.told
+
+
+@pytest.mark.parametrize("delivery", ["queued", "inline"])
+def test_a_closed_handler_is_forgotten(delivery):
+    """After `reload()` nothing of it is called, and a flush is complete without it."""
+    calls = []
+
+    class Holding(BaseCallbackHandler):
+        def on_chain_end(self, outputs, **kwargs):
+            calls.append("end")
+
+        def flush(self, timeout):
+            calls.append("flush")
+            return 3
+
+        def close(self):
+            calls.append("close")
+
+    Holding.delivery = delivery
+    register("holding", Holding)
+    step = RunnableLambda(abs)
+
+    def outer(value):
+        step.invoke(value)
+        reload()
+        return step.invoke(value)
+
+    RunnableLambda(outer).invoke(-1, {"callbacks": ["holding"]})
+    assert ["end", "flush", "close"] == calls[:3]
+    calls.clear()
+    report = flush(5)
+    assert ((), True) == (report.late, report.is_complete)
+    assert "flush" not in calls
+    assert "close" not in calls
+    reload()
+    assert "close" not in calls

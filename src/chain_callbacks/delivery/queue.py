@@ -81,6 +81,7 @@ class Channel:
         self._minds_forks = "after_fork" in overrides
         if any(iscoroutinefunction(getattr(handler, name, None)) for name in ("flush", "close")):
             load()
+        self.is_closed = False
         self._reset()
 
     def _reset(self) -> None:
@@ -124,6 +125,9 @@ class Channel:
 
     def put(self, sink: Sink, rank: int, event: Event, size: int, seconds: float = 0.0) -> None:
         """Leave an event to be told; wait for room for *seconds* at most."""
+        if self.is_closed:
+            self.counters.add(dropped=1)
+            return
         if self._pid != os.getpid():
             self._reset()  # A fork that no hook of Python's was told of.
         with self._lock:
@@ -442,6 +446,19 @@ def _remember(channel: Channel) -> None:
             del _holding[oldest]
     if oldest is not None:
         oldest.request_flush(time.monotonic() + options.exit_timeout)
+
+
+def forget(handler: object) -> None:
+    """Never flush *handler* again, nor tell it of a fork: it was closed.
+
+    What a run that goes on has for it is counted as dropped.
+    """
+    with _lock:
+        channel = _channels.pop(id(handler), None)
+        if channel is not None:
+            channel.is_closed = True
+            _holding.pop(channel, None)
+            _busy.discard(channel)
 
 
 def channels() -> list[Channel]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ..delivery.flush import flush_those
 from ..delivery.loop_thread import portal
+from ..delivery.queue import forget
 
 log = logging.getLogger("chain_callbacks")
 
@@ -22,9 +23,10 @@ def retire(handlers: Mapping[str, object]) -> None:
 
 
 def close(handlers: Mapping[str, object]) -> None:
-    """Close handlers, each in isolation."""
+    """Close handlers, each in isolation; they are never flushed or closed again."""
     interrupt: KeyboardInterrupt | None = None
     for name, handler in handlers.items():
+        forget(handler)
         method = getattr(handler, "close", None)
         if not callable(method):
             continue

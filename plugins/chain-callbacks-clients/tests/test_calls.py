@@ -291,7 +291,7 @@ def test_stream_that_breaks_is_an_error_with_what_came(recorder: RecordingHandle
 
 
 def test_stream_that_says_it_is_complete_has_ended(recorder: RecordingHandler) -> None:
-    """Whoever leaves after the last event has left nothing early."""
+    """A reader that stops after the last event has not stopped early."""
     items = [{"word": "Honey"}, {"word": ".", "is_last": True}, {"word": "!"}]
     with attached(recorder), started() as call:
         stream = call.observe(iter(items))
@@ -344,7 +344,7 @@ def test_stream_that_is_dropped_ends_its_run_as_closed(
 
 
 def test_handlers_of_a_start_alone_have_no_stream_read_for_them() -> None:
-    """What nobody is told of costs nothing: no item is translated."""
+    """No item is translated if no handler gets the result."""
 
     class Starts(BaseCallbackHandler):
         def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:

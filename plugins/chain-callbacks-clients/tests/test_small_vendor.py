@@ -178,30 +178,28 @@ def test_bytes_of_an_answer_are_read_as_the_program_reads_them(
 
 
 def test_attempt_without_a_response_is_told_as_a_retry(
-    server: ScriptedServer, recorder: RecordingHandler
+    server: ScriptedServer, recorder: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A timeout has no status: the exception is what the client caught."""
-    answers = threading.Event()
-    server.will(Reply(until=answers), Reply(until=answers), answer(), answer())
+    """A broken connection has no status: the exception is the one that the client caught."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    broken = Reply("x" * 100, is_cut=True)
+    server.will(broken, broken, answer(), broken, answer())
 
     async def ask() -> None:
-        async with openai.AsyncOpenAI(
-            base_url=f"{server.url}/v1", api_key="none", timeout=0.2, max_retries=2
-        ) as client:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
             await watch(SMALL, client).chat.completions.create(**ASKED)
 
-    try:
-        with attached(recorder):
-            asyncio.run(ask())
-    finally:
-        answers.set()
+    with attached(recorder):
+        asyncio.run(ask())
+        with client_of(server) as client:
+            watch(SMALL, client).chat.completions.create(**ASKED)
 
     states = [r.payload["retry_state"] for r in recorder.records if r.name == "on_retry"]
-    assert [1, 2] == [each.attempt_number for each in states]
-    assert {"TimeoutException"} <= {
-        kind.__name__ for each in states for kind in type(each.outcome.exception()).__mro__
-    }
-    assert ["chat_model small.texts retry=2"] == recorder.trees()
+    assert [1, 2, 1] == [each.attempt_number for each in states]
+    assert ["RemoteProtocolError"] * 3 == [
+        type(each.outcome.exception()).__name__ for each in states
+    ]
+    assert ["chat_model small.texts retry=2", "chat_model small.texts retry=1"] == recorder.trees()
 
 
 def test_hooks_are_put_in_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a request besides its conversation, and the time to the first token."""
+"""What handlers see of a request besides its conversation, and the time to the first token."""
 
 from __future__ import annotations
 

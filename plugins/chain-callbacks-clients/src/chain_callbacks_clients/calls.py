@@ -48,10 +48,6 @@ def _as_event(item: Any) -> Iterable[Any]:
     return (plain(item),)
 
 
-def _unread(_: Any) -> Iterable[Any]:
-    return ()
-
-
 @functools.cache
 def _end_open_calls_at_exit() -> None:
     @atexit.register
@@ -204,8 +200,6 @@ class Call:
 
     def _through(self, flow: Any, read: Read) -> Any:
         self.keep_open()
-        if not (self._keeps or self._hears_tokens):
-            read = _unread
         return (self._astepped if hasattr(flow, "__anext__") else self._stepped)(flow, read)
 
     def _stepped(self, flow: Iterator[T], read: Read) -> Iterator[T]:
@@ -277,7 +271,7 @@ class Call:
         yield self.run.fail, self.run.afail, (error,), {"keywords": partial}
 
     def _release(self) -> None:
-        # The call may live on: a connection that is kept open holds the context it was made in.
+        # A connection that is kept open holds the context that it was made in, and so this call.
         self._keeps = self._hears_tokens = False
         self._given, self._answer = [], None
         self._reading = Reading(self._endpoint)
@@ -295,6 +289,8 @@ class Call:
 
     def _pieces(self, item: Any, read: Read) -> list[Piece]:
         found: list[Piece] = []
+        if not (self._keeps or self._hears_tokens):
+            return found
         try:
             events = [*read(item)]
         except Exception as error:

@@ -14,7 +14,7 @@ import pytest
 
 import chain_callbacks
 from chain_callbacks.resolution import instances
-from chain_callbacks.resolution.requirements import own_version
+from chain_callbacks.resolution.plugins import own_version
 
 # Our dependencies cannot be found on the path of a test.
 for _module in ("importlib_metadata", "pluggy", "pydantic_settings", "structlog"):

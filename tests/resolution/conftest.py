@@ -16,11 +16,17 @@ import pytest
 
 import chain_callbacks
 from chain_callbacks import BaseCallbackHandler, register
-from chain_callbacks.resolution import index, instances, plugins
-from chain_callbacks.resolution.requirements import own_version
+from chain_callbacks.resolution import hooks, index, instances
+from chain_callbacks.resolution.plugins import own_version
 
 # Our dependencies cannot be found on the path of a test.
-for _module in ("importlib_metadata", "pluggy", "pydantic_settings", "structlog"):
+for _module in (
+    "importlib_metadata",
+    "packaging.requirements",
+    "pluggy",
+    "pydantic_settings",
+    "structlog",
+):
     importlib.import_module(_module)
 
 SOURCE = Path(chain_callbacks.__file__).parents[1]
@@ -107,7 +113,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - before:
         module = sys.modules[name]
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
-            plugins._unregister(module)
+            hooks.unregister(module)
             del sys.modules[name]
     own_version.cache_clear()
     importlib.invalidate_caches()

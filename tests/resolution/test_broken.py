@@ -16,7 +16,7 @@ from chain_callbacks.errors import (
     InvalidSettingError,
     UnknownHandlerError,
 )
-from chain_callbacks.resolution import instances, plugins
+from chain_callbacks.resolution import hooks, instances
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER
@@ -141,7 +141,7 @@ def reason(request, fake_distribution, good, monkeypatch) -> str:
 
 
 def registered() -> set[str]:
-    return {name for name, _ in plugins.plugin_manager().list_name_plugin()}
+    return {name for name, _ in hooks.plugin_manager().list_name_plugin()}
 
 
 def test_a_name_in_the_environment(reason, site, monkeypatch, said):
@@ -220,12 +220,29 @@ def test_nothing_stays_half_registered(hooked, said):
     assert "hooked:hooked_x" not in registered()
 
 
+HOOKED = GOOD + (
+    "from chain_callbacks import hookimpl\n"
+    "@hookimpl\ndef chain_callbacks_handler_created(name): ...\n"
+)
+
+
+def test_a_module_without_hooks_is_not_registered(program, fake_distribution):
+    """Pluggy has nothing to do with it, and is not imported."""
+    fake_distribution("good", entry_points={"good": "good_x:Handler"}, modules={"good_x": GOOD})
+    text = (
+        "import sys\n"
+        "from chain_callbacks import resolve\n"
+        "print([row['status'] for row in resolve(['good']).as_data()], 'pluggy' in sys.modules)\n"
+    )
+    assert "['active'] False\n" == program(text).stdout
+
+
 def test_two_names_from_one_module(fake_distribution):
     """The module is imported and registered once; one of its handlers may be broken alone."""
     fake_distribution(
         "pair",
         entry_points={"first": "pair_x:Handler", "second": "pair_x:second", "third": "pair_x:no"},
-        modules={"pair_x": GOOD + "def second():\n    raise ValueError\n"},
+        modules={"pair_x": HOOKED + "def second():\n    raise ValueError\n"},
     )
     rows = explain(config={"callbacks": ["first", "second", "third"]}).as_data()
     assert ["active", "broken", "broken"] == [row["status"] for row in rows]
@@ -234,12 +251,12 @@ def test_two_names_from_one_module(fake_distribution):
 
 def test_a_module_that_was_imported_anew(fake_distribution):
     """A purged module, as a notebook's reload leaves it, takes the place of the old one."""
-    fake_distribution("pair", entry_points={"pair": "pair_x:Handler"}, modules={"pair_x": GOOD})
+    fake_distribution("pair", entry_points={"pair": "pair_x:Handler"}, modules={"pair_x": HOOKED})
     resolve(["pair"])
     del sys.modules["pair_x"]
     reload()
     resolve(["pair"])
-    assert plugins.plugin_manager().get_plugin("pair:pair_x") is sys.modules["pair_x"]
+    assert hooks.plugin_manager().get_plugin("pair:pair_x") is sys.modules["pair_x"]
 
 
 def test_what_a_module_loads_lazily_stays_unloaded(fake_distribution, monkeypatch):
@@ -265,6 +282,8 @@ def own_1_4(fake_distribution):
         "chain-callbacks>=99", "chain_callbacks<1", "Chain.Callbacks (>=2,<3)",
         "chain-callbacks[test]~=2.0", "chain-callbacks==1.3.*", "chain-callbacks!=1.4.2",
         "chain-callbacks~=1.5", "chain-callbacks==1.4", "chain-callbacks>1.4.2",
+        "chain-callbacks===1.4.1", "chain-callbacks>=1.4.2.post1", "chain-callbacks<1.4.2rc1",
+        "chain-callbacks>=99; python_version >= '3'",
     ],
 )  # fmt: skip
 def test_a_plugin_for_another_version_is_refused_before_its_import(fake_distribution, requirement):
@@ -299,6 +318,35 @@ def test_a_plugin_for_this_version_is_used(fake_distribution, requirement):
         requires=[requirement],
     )  # fmt: skip
     assert ["active"] == [row["status"] for row in resolve(["fits"]).as_data()]
+
+
+def test_a_release_candidate_is_in_the_range_it_leads_to(fake_distribution):
+    """A plugin may be tried with a version of this project that is not released yet."""
+    fake_distribution("chain-callbacks", "2.0.0rc1")
+    fake_distribution(
+        "fits", entry_points={"fits": "fits_x:Handler"}, modules={"fits_x": GOOD},
+        requires=["chain-callbacks>=1,<3"],
+    )  # fmt: skip
+    assert ["active"] == [row["status"] for row in resolve(["fits"]).as_data()]
+
+
+def test_requirements_are_parsed_for_a_plugin_that_has_one_of_us(program, fake_distribution):
+    """A handler without one is made without the library that parses them."""
+    fake_distribution("chain-callbacks", "1.4.2")
+    for name, requirement in (("other", "structlog>=99"), ("fits", "chain-callbacks>=1")):
+        module = f"{name}_x"
+        fake_distribution(
+            name, entry_points={name: f"{module}:Handler"}, modules={module: GOOD},
+            requires=[requirement],
+        )  # fmt: skip
+    text = (
+        "import sys\n"
+        "from chain_callbacks import resolve\n"
+        "for name in ('other', 'fits'):\n"
+        "    resolve([name])\n"
+        "    print('packaging' in sys.modules)\n"
+    )
+    assert "False\nTrue\n" == program(text).stdout
 
 
 def test_a_plugin_that_is_not_named_is_not_imported(fake_distribution, good, monkeypatch):

@@ -17,7 +17,7 @@ from chain_callbacks import (
 )
 from chain_callbacks.errors import ConfigurationErrors, PolicyPluginError
 from chain_callbacks.hosts import manager_at, own_scope, silent_manager
-from chain_callbacks.resolution import plugins
+from chain_callbacks.resolution.hooks import plugin_manager
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import HANDLER, Listening
@@ -451,7 +451,9 @@ def test_a_hook_that_raises_is_logged(hooks, said, heard, error):
     hooks(f"raise {error}")
     STEP.invoke(1, {"callbacks": ["metrics", "a"]})
     assert ["a"] == who(heard)
-    assert ["The plugin metrics:metrics_x failed in chain_callbacks_handler_created."] * 2 == said()
+    kind = error.partition("(")[0]
+    warning = f"The plugin metrics:metrics_x failed: chain_callbacks_handler_created raised {kind}."
+    assert [warning] * 2 == said()
 
 
 @pytest.mark.parametrize(
@@ -493,5 +495,5 @@ def test_the_register_holds_modules_and_no_handler(hooks):
     """Pluggy's register never keeps a handler alive."""
     hooks()
     resolve(["metrics", "a"])
-    kinds = {type(plugin).__name__ for plugin in plugins.plugin_manager().get_plugins()}
+    kinds = {type(plugin).__name__ for plugin in plugin_manager().get_plugins()}
     assert {"module"} == kinds

@@ -198,9 +198,9 @@ def _run(argv: Sequence[str]) -> int:
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
-        from ..resolution.requirements import own_version
+        from ..resolution.plugins import own_version
 
-        say(f"{PROGRAM} {own_version()}")
+        say(f"{PROGRAM} {own_version() or 'without metadata'}")
         return 0
     for command in COMMANDS:
         if command.name == arguments.command:

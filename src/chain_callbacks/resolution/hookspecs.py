@@ -1,7 +1,7 @@
 """The framework's own extension points, as pluggy hooks. Events of runs are none of them.
 
 A distribution implements them in a module that its entry point names, with the ``hookimpl``
-marker. They are called seldom: never for an event, never on the way of a run.
+marker. They are called rarely: never for an event.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pluggy import HookimplMarker, HookimplOpts, HookspecMarker, PluginManager
 
 if TYPE_CHECKING:
     from .index import Provenance
-    from .policy_plugins import Proposal
+    from .proposal import Proposal
 
 PROJECT: Final = "chain_callbacks"
 
@@ -22,25 +22,25 @@ hookimpl = HookimplMarker(PROJECT)
 
 
 class Register(PluginManager):
-    """The register of loaded modules; what a module loads lazily stays unloaded."""
+    """The modules with hooks that were loaded. What a module loads lazily stays unloaded."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> HookimplOpts | None:
-        """Look at what stands in the module, and not at what asking for it would import."""
+        """Look at what is in the module, and not at what asking for it would import."""
         return super().parse_hookimpl_opts(plugin, name) if name in vars(plugin) else None
 
 
 @hookspec
 def chain_callbacks_resolved(resolution: Proposal) -> None:
-    """Who would listen was resolved; called once for each distinct list, before handlers are made.
+    """The handlers of a run were resolved; called once a distinct list, before they are made.
 
-    A policy plugin adds an audit handler, takes one out, or moves one. Only those listed in
+    A policy plugin adds an audit handler, removes one, or moves one. Only those listed in
     ``CHAIN_CALLBACKS_PLUGINS`` are asked.
     """
 
 
 @hookspec
 def chain_callbacks_handler_created(name: str, handler: object, provenance: Provenance) -> None:
-    """An instance of a named handler was made; it is the one that all runs of the process share."""
+    """A named handler was made; all runs of the process share it."""
 
 
 @hookspec

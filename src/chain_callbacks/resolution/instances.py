@@ -23,9 +23,9 @@ from ..errors import (
 from ..handler import BaseCallbackHandler
 from ..policies import Policy
 from ..text import shortened
-from . import plugins
+from . import hooks, plugins
 from .handler_settings import RawSettings, instances_of, prefix_of, state_of
-from .index import Candidate, Provenance, forget, index
+from .index import UNKNOWN, Candidate, Provenance, forget, index
 from .making import Failure, blaming, call
 from .names import DEFAULT_INSTANCE, Ref, normalised, parse_plain_name
 from .ownership import owner_of
@@ -199,13 +199,13 @@ def live(key: Key, *, source: str) -> Live:
     if failure is not None and failure.state == state:
         raise failure.again(source)
     candidate = _installed(key, source)
-    provenance = plugins.provenance_of(candidate)
+    provenance = UNKNOWN if candidate is None else candidate.provenance
     try:
         made = _make(key, candidate, provenance, source)
     except ChainCallbacksError as error:
         if isinstance(error, BrokenPluginError):
             _failed[key] = _Failed(error, state)
-        plugins.call_hook(
+        hooks.notify(
             "chain_callbacks_plugin_failed", name=str(key), error=error, provenance=provenance
         )
         raise
@@ -214,7 +214,7 @@ def live(key: Key, *, source: str) -> Live:
     if found is made:
         if _is_closed(made.handler) and not options.is_inline:
             spare.ready()
-        plugins.call_hook(
+        hooks.notify(
             "chain_callbacks_handler_created",
             name=str(key),
             handler=made.handler,
@@ -230,7 +230,7 @@ def provider_of(key: Key, *, source: str) -> tuple[plugins.Provider, Provenance]
         BrokenPluginError: It cannot be imported.
     """
     candidate = _installed(key, source)
-    return _provider(key, candidate, source), plugins.provenance_of(candidate)
+    return _provider(key, candidate, source), UNKNOWN if candidate is None else candidate.provenance
 
 
 def _instance_of(key: Key) -> str | None:

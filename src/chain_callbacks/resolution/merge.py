@@ -24,10 +24,10 @@ from ..errors import (
 from ..forks import no_fork
 from ..handler import Content
 from ..policies import UNSTATED, Policy
-from . import instances, policy_plugins
+from . import instances, plugins
 from .index import UNKNOWN, Provenance
 from .names import Entry, Ref
-from .policy_plugins import Proposal
+from .proposal import Proposal
 from .record import Row, RowStatus
 from .settings import NAMES, settings
 from .sources import Item
@@ -192,13 +192,15 @@ class _Merge:
 
     def ask_policy_plugins(self) -> None:
         """Merge what the policy plugins want changed; one that fails stops everything."""
+        if not settings().plugins:
+            return
         names = tuple(
             str(slot.key) if isinstance(slot.key, instances.Key) else slot.row.text
             for slot in self.own
         )
         proposal = Proposal(names, tuple(slot.handler for slot in self.own))
         try:
-            for change in policy_plugins.changes_to(proposal):
+            for change in plugins.changes_to(proposal, settings().plugins):
                 try:
                     self._apply(change.item)
                 except ChainCallbacksError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chain_callbacks.delivery import slowness
+from chain_callbacks.delivery import inline
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,4 +23,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _clean_slate(isolated_callbacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of the shell, and what earlier tests registered, counted and warned of."""
     # On a busy machine any handler would seem to hold up its event loop.
-    monkeypatch.setattr(slowness, "LIMIT", math.inf)
+    monkeypatch.setattr(inline, "SLOW", math.inf)

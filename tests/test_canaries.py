@@ -28,7 +28,7 @@ from chain_callbacks import (
 from chain_callbacks.delivery import queue
 from chain_callbacks.dispatch import privacy
 from chain_callbacks.dispatch.handler_class import FACTS
-from chain_callbacks.dispatch.options import options
+from chain_callbacks.dispatch.views import in_force
 from chain_callbacks.events import EVENTS
 from chain_callbacks.handlers.console_handler import ConsoleHandler
 from chain_callbacks.handlers.settings import StructlogSettings
@@ -61,7 +61,7 @@ def _slate(isolated_callbacks: None) -> Iterator[None]:
     privacy._say.cache_clear()
     CallbackManager()  # It has the settings read anew, which a test may have changed before.
     yield
-    options.redactor = DefaultRedactor()
+    in_force.redactor = DefaultRedactor()
     queue._channels.clear()  # A handler of one test is not flushed in another.
 
 
@@ -454,7 +454,7 @@ def test_payload_of_many_hostile_texts_is_cut_before_it_is_scanned():
             scanned.append(len(text))
             return super().redact(text)
 
-    options.redactor = Counting()
+    in_force.redactor = Counting()
     deep: Any = "leaf"
     for _ in range(1_000):
         deep = [deep, "x" * 1_000]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
         HandlerStats,
         aflush,
         flush,
-        flush_on_sigterm,
         stats,
     )
+    from .delivery.lifecycle import flush_on_sigterm
     from .dispatch.manager import CallbackManager
     from .dispatch.run import Run
     from .errors import (
@@ -97,7 +97,7 @@ _MODULES = {
     "current_manager": "resolution.resolver",
     "explain": "inspection.explain",
     "flush": "delivery.flush",
-    "flush_on_sigterm": "delivery.flush",
+    "flush_on_sigterm": "delivery.lifecycle",
     "hookimpl": "resolution.hookspecs",
     "policy": "policies",
     "register": "resolution.instances",

@@ -19,6 +19,7 @@ class Counts(Protocol):
 
     name: str
     delivered: int
+    failed: int
 
     def add(self, *, delivered: int = 0, failed: int = 0) -> int:
         """Add to the counts, exactly, from any thread; return how often it has failed by now."""

@@ -11,8 +11,9 @@ import pytest
 
 from chain_callbacks import BaseCallbackHandler, CallbackManager, flush
 from chain_callbacks.delivery import queue
+from chain_callbacks.delivery.options import options
 from chain_callbacks.delivery.queue import Channel
-from chain_callbacks.dispatch.options import options
+from chain_callbacks.dispatch.views import in_force
 from chain_callbacks.redaction import DefaultRedactor
 
 PATIENCE = 30.0
@@ -97,7 +98,7 @@ def _own_options(isolated_callbacks: None) -> Iterator[None]:
             worker.join(PATIENCE)  # What it still tells is this test's, and counted as such.
     queue._channels.clear()
     queue._busy.clear()
-    options.is_inline, options.redactor = False, DefaultRedactor()
+    options.is_inline, in_force.redactor = False, DefaultRedactor()
 
 
 @pytest.fixture

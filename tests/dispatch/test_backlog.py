@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain_callbacks.delivery.backlog import RANKS, Backlog, Breaker, rank_of
+from chain_callbacks.delivery.backlog import RANKS, Backlog, rank_of
+from chain_callbacks.delivery.breaker import Breaker
 from chain_callbacks.events import EVENTS
 
 RECORDS, SIZE = 6, 100

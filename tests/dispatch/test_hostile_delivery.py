@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, attached, flush, policy, stats
-from chain_callbacks.delivery import slowness
+from chain_callbacks.delivery import inline
 from chain_callbacks.events import EVENTS
 from chain_callbacks.runnables import (
     FakeListChatModel,
@@ -38,7 +38,7 @@ from .conftest import PATIENCE, Gate
 FORMS = ("invoke", "ainvoke", "stream", "astream", "batch")
 CONTENTS = ("full", "redacted", "none")
 DELIVERIES = ("inline", "queued")
-LIMIT = slowness.LIMIT  # Tests have none; the one of slow handlers has this.
+LIMIT = inline.SLOW  # Tests have none; the one of slow handlers has this.
 Act = Callable[..., Any]
 
 _ADDRESS_OR_ID = re.compile(r" at 0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -373,8 +373,8 @@ def test_slow_handler_is_named_once_where_it_holds_up_a_loop(
 ):
     """Over 50 ms inline under an asynchronous caller: one warning with the remedy; else none."""
     now = [0.0]
-    monkeypatch.setattr(slowness, "LIMIT", LIMIT)
-    monkeypatch.setattr(slowness, "clock", lambda: now[0])
+    monkeypatch.setattr(inline, "SLOW", LIMIT)
+    monkeypatch.setattr(inline, "clock", lambda: now[0])
 
     def act(*_: Any) -> None:
         if threading.current_thread() is threading.main_thread():

@@ -15,7 +15,7 @@ from chain_callbacks import (
     register,
     stats,
 )
-from chain_callbacks.delivery.loop_thread import portal
+from chain_callbacks.delivery.loop_thread import loop_thread
 from chain_callbacks.errors import ConfigurationErrors, InvalidPolicyError
 from chain_callbacks.resolution.resolver import resolve
 from chain_callbacks.runnables import RunnableLambda
@@ -297,7 +297,7 @@ def test_asynchronous_handler_on_a_queue_is_awaited_in_order_on_one_loop(form):
     flushed()
 
     assert heard == [(number, at) for number in range(20) for at in ("begins", "ends")]
-    assert loops == {portal._loop}
+    assert loops == {loop_thread._loop}
 
 
 @pytest.mark.parametrize("culprit", ["exit", "stop"])

@@ -16,7 +16,7 @@ from chain_callbacks import (
     stats,
 )
 from chain_callbacks.delivery import counters, queue
-from chain_callbacks.delivery.loop_thread import portal
+from chain_callbacks.delivery.loop_thread import loop_thread
 from chain_callbacks.runnables import RunnableLambda
 
 from .conftest import PATIENCE, Queued, Told, chain, flushed, workers
@@ -230,7 +230,7 @@ def test_flush_may_be_asynchronous():
     chain(CallbackManager([Asynchronous()]), 1)
     report = flush(PATIENCE)
 
-    assert loops == [portal._loop] * 2
+    assert loops == [loop_thread._loop] * 2
     assert report.handlers[Asynchronous.__qualname__].pending == 2
 
 

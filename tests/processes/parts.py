@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import Any
 
 from chain_callbacks import BaseCallbackHandler
-from chain_callbacks.delivery import slowness
+from chain_callbacks.delivery import inline
 from chain_callbacks.runnables import RunnableLambda
 
 PATIENCE = 10.0
 """Seconds that a script waits for what takes milliseconds."""
 
 # On a busy machine any handler would seem to hold up its event loop.
-slowness.LIMIT = math.inf
+inline.SLOW = math.inf
 
 # Since Python 3.12 a fork of a process with threads warns; that it works is what is tested.
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -46,6 +46,11 @@ def say(text: str) -> None:
 def ending() -> None:
     """Mark that the script ends now: what follows is the library's time."""
     say(f"ENDING {time.monotonic()}")
+
+
+def at_the_end(function: Callable[[], Any]) -> None:
+    """Have *function* called right before the library's end of the process, once it is watched."""
+    threading._register_atexit(function)
 
 
 class Gate:

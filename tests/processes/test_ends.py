@@ -9,16 +9,15 @@ import pytest
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="this platform has no POSIX signals")
 
-# No event is told before the end has begun: an exit function that comes before the library's, as
-# it is registered after it, opens the gate.
+# No event is delivered before the end has begun.
 BLOCKED = """
-import atexit, sys, threading
+import sys, threading
 from parts import *
 
 gate = Gate()
 handler = Filing(gate)
 run(1, 2, 3, to=handler)
-atexit.register(gate.open)
+at_the_end(gate.open)
 """
 
 
@@ -47,7 +46,6 @@ def test_everything_that_waits_is_delivered_when_the_program_ends(ended, end, co
 def test_asynchronous_handler_is_told_what_waits_at_the_end(ended):
     """It needs its loop for that, also where nothing has started the loop before the end."""
     done = ended("""
-        import atexit
         from parts import *
 
         first, gate = Gate(), Gate()
@@ -60,7 +58,7 @@ def test_asynchronous_handler_is_told_what_waits_at_the_end(ended):
                 sink(outputs)
 
         run(1, 2, to=Late())
-        atexit.register(gate.open)
+        at_the_end(gate.open)
     """)
 
     assert (0, "", ["1", "2"]) == (done.code, done.err, done.delivered)
@@ -69,7 +67,7 @@ def test_asynchronous_handler_is_told_what_waits_at_the_end(ended):
 def test_asyncio_run_that_ends_loses_nothing(ended):
     """The end of a loop is no end of what was issued on it; a second loop is like the first."""
     done = ended("""
-        import asyncio, atexit
+        import asyncio
         from parts import *
 
         gate = Gate()
@@ -82,7 +80,7 @@ def test_asyncio_run_that_ends_loses_nothing(ended):
 
         asyncio.run(main(1))
         asyncio.run(main(2))
-        atexit.register(gate.open)
+        at_the_end(gate.open)
         raise SystemExit(5)
     """)
 
@@ -212,10 +210,9 @@ def test_handler_that_holds_something_back_is_flushed_at_the_end(ended, delivery
 def test_stream_that_was_dropped_right_before_the_end_is_told_of(ended):
     """The end of a collected stream is handed to a thread, which a flush waits for."""
     done = ended("""
-        import atexit
         from parts import *
         from chain_callbacks import flush
-        from chain_callbacks.delivery.loop_thread import sweeper
+        from chain_callbacks.delivery.threads import sweeper
         from chain_callbacks.runnables import FakeListChatModel
 
         gate = Gate()
@@ -226,7 +223,7 @@ def test_stream_that_was_dropped_right_before_the_end_is_told_of(ended):
         )
         next(stream)
         del stream
-        atexit.register(gate.open)
+        at_the_end(gate.open)
     """)
 
     assert (0, "") == (done.code, done.err)
@@ -236,7 +233,6 @@ def test_stream_that_was_dropped_right_before_the_end_is_told_of(ended):
 def test_events_that_found_no_room_are_said_at_the_end(ended):
     """However few warnings there were: what was dropped is in the last line."""
     done = ended("""
-        import atexit
         from parts import *
         from chain_callbacks import policy
 
@@ -244,7 +240,7 @@ def test_events_that_found_no_room_are_said_at_the_end(ended):
         handler = Filing(gate)
         run(*range(20), to=policy(handler, queue_records=2))
         gate.wait_for_visitor()
-        atexit.register(gate.open)
+        at_the_end(gate.open)
     """)
 
     last = done.lines[-1]
@@ -486,7 +482,7 @@ def test_sigterm_and_the_exit_that_follows_share_one_budget(start):
 @needs_signals
 def test_one_ctrl_c_sends_what_waits(start):
     """The program ends as it does by Ctrl-C, with nothing lost."""
-    script = start(SIGNALLED.replace("import os,", "import atexit, os,") + ENDLESS)
+    script = start(SIGNALLED + ENDLESS)
     script.wait_for("ready")
     script.signal(signal.SIGINT)
     done = script.end()
@@ -501,7 +497,7 @@ def test_second_ctrl_c_ends_a_flush_that_hangs(start):
     """Whoever presses it twice does not wait for the budget, and reads what was not sent."""
     script = start(
         """
-        import atexit, signal, threading
+        import signal, threading
         from parts import *
 
         class Flushed(BaseCallbackHandler):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from chain_callbacks import BaseCallbackHandler, FlushReport, flush, register, reload, stats
-from chain_callbacks.delivery import flush as flushing
 from chain_callbacks.delivery import queue
 from chain_callbacks.delivery.backlog import Backlog
 from chain_callbacks.delivery.flush import HandlerReport
-from chain_callbacks.delivery.loop_thread import sweeper
+from chain_callbacks.delivery.lifecycle import lifecycle
+from chain_callbacks.delivery.threads import sweeper
 from chain_callbacks.policies import policy
 from chain_callbacks.runnables import FakeListChatModel, RunnableLambda
 
@@ -233,7 +233,7 @@ def test_sigterm_is_left_to_the_main_thread():
 
     def call() -> None:
         try:
-            flushing.flush_on_sigterm()
+            lifecycle.flush_on_sigterm()
         except ValueError as error:
             raised.append(error)
 

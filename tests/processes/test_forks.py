@@ -149,7 +149,7 @@ LOCKS = {
     "channel": "handler_channel()._lock",
     "channels": "queue._lock",
     "counters": "counters.counters_of('Filing').lock",
-    "portal": "loop_thread.portal._lock",
+    "portal": "loop_thread.loop_thread._lock",
 }
 
 

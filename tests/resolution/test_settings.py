@@ -18,7 +18,7 @@ from chain_callbacks import (
     requested,
     resolve,
 )
-from chain_callbacks.dispatch.options import options
+from chain_callbacks.delivery.options import options
 from chain_callbacks.errors import (
     BrokenPluginError,
     ConfigurationErrors,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from ..forks import no_fork
@@ -36,12 +37,16 @@ def note(
     Only an interrupt, a cancellation or the exception of a handler that asked for it leaves the
     run. Any other BaseException, ``SystemExit`` included, is a failure of the handler.
     """
-    if _passes_through(error):
-        # An interrupt beats what a handler raised on purpose.
-        return leaving if _passes_through(leaving) else error
-    if sink.on_error == "raise":
-        return leaving or error
-    count(sink, run, error)
+    try:
+        if _passes_through(error):
+            # An interrupt beats what a handler raised on purpose.
+            return leaving if _passes_through(leaving) else error
+        if sink.on_error == "raise":
+            return leaving or error
+        count(sink, run, error)
+    except RecursionError:
+        # The stack of the program is full, and has no room for more than this.
+        sink.counters.failed += 1
     return leaving
 
 
@@ -53,20 +58,21 @@ def count(sink: Sink, run: RunFacts, error: BaseException) -> None:
         return
     after = "The run goes on; more failures of this handler are counted, not logged."
     if sink.on_error == "detach":
-        after = "It hears no more of this tree of runs; more failures are counted, not logged."
-    _say(sink.counters.name, sink.event, error, after, shows_text=sink.shows_text)
+        after = "It gets no more events of this tree; more failures are counted, not logged."
+    with suppress(RecursionError):
+        _log(sink.counters.name, sink.event, error, after, shows_text=sink.shows_text)
 
 
 def count_elsewhere(counters: Counters, method: str, error: BaseException) -> None:
     """Count a failure in a method that is told of no event; log the first of each handler."""
     if counters.add(failed=1) == 1:
         after = "Nothing else is affected; more failures of this handler are counted, not logged."
-        _say(counters.name, method, error, after, shows_text=False)
+        _log(counters.name, method, error, after, shows_text=False)
 
 
-def _say(name: str, where: str, error: BaseException, after: str, *, shows_text: bool) -> None:
-    # What an exception says, and what it was raised from, may quote the payload: that is for those
-    # who see the payload anyway. Where it was raised is for everybody.
+def _log(name: str, where: str, error: BaseException, after: str, *, shows_text: bool) -> None:
+    # The text of an exception, and of what it was raised from, may quote the payload: it is for
+    # those who see the payload anyway. Where it was raised is for everybody.
     frames = traceback.format_tb(error.__traceback__)
     log.warning(
         "The handler %s failed in %s with %s. %s%s",

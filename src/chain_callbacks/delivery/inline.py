@@ -7,20 +7,47 @@ generator that `drive` and `adrive` share.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ..context import SUPPRESSED, current, leave
 from ..handler import RunFacts
 from ..loops import asyncio
 from ..sink import NO_KEYWORDS, Route, Sink
-from . import slowness
 from .counters import HAS_GIL
-from .failures import note
-from .loop_thread import portal
+from .failures import log, note
+from .loop_thread import loop_thread
 
 Telling = Generator[Awaitable[Any], Any, None]
+
+SLOW: Final = 0.05
+"""Seconds that a synchronous handler may take on an event loop."""
+
+clock: Callable[[], float] = time.perf_counter
+"""Seconds; not the clock of runs, on which a test counts the looks."""
+
+_slow: Final[set[str]] = set()
+
+
+def _warn_slow(sink: Sink, seconds: float) -> None:
+    """Log once for each handler that it held up an event loop for *seconds*."""
+    if sink.counters.name in _slow:
+        return
+    _slow.add(sink.counters.name)
+    log.warning(
+        "The handler %s held up the event loop for %d ms in %s: it is synchronous and its caller "
+        "is not. Set delivery=queued for it, or make its methods asynchronous.",
+        sink.counters.name,
+        round(seconds * 1000),
+        sink.event,
+    )
+
+
+def forget_slow() -> None:
+    """Have every slow handler logged again."""
+    _slow.clear()
 
 
 class _Raised(Exception):  # noqa: N818  It never leaves this module.
@@ -54,7 +81,7 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
     token = current.set(SUPPRESSED)
     try:
         for sink in route:
-            began = slowness.clock() if is_on_loop else 0.0
+            began = clock() if is_on_loop else 0.0
             try:
                 result = sink.tell(run, arguments, keywords)
                 # A lambda or a partial may return a coroutine without being marked as one. Asking
@@ -70,8 +97,8 @@ def tell(  # noqa: C901, PLR0912 - the one loop of all dispatch: a call for each
                     sink.counters.delivered += 1
                 else:
                     sink.counters.add(delivered=1)
-            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
-                slowness.warn(sink, slowness.clock() - began)
+            if is_on_loop and clock() - began > SLOW:
+                _warn_slow(sink, clock() - began)
     finally:
         current.reset(token)
     if unawaited is not None:
@@ -92,8 +119,12 @@ async def atell(
 ) -> None:
     """Tell the sinks of *route* from asynchronous code."""
     telling = tell(route, run, arguments, keywords, is_on_loop=True)
-    if telling is not None:
+    if telling is None:
+        return
+    if _is_on_asyncio():
         await adrive(telling)
+    else:
+        drive(telling)
 
 
 async def atell_to_the_end(
@@ -102,9 +133,12 @@ async def atell_to_the_end(
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any] = NO_KEYWORDS,
 ) -> None:
-    """Tell a terminal event: also where the task is cancelled while it is being delivered."""
+    """Tell a terminal event to its end, even if the task is cancelled meanwhile."""
     rest = tell(route, run, arguments, keywords, is_on_loop=True)
     if rest is None:
+        return
+    if not _is_on_asyncio():
+        drive(rest)
         return
     telling = asyncio.ensure_future(adrive(rest))
     cancelled: asyncio.CancelledError | None = None
@@ -134,7 +168,7 @@ def _telling(
 ) -> Telling:
     leaving: BaseException | None = None
     for sink in route:
-        began = slowness.clock() if is_on_loop else 0.0
+        began = clock() if is_on_loop else 0.0
         try:
             result = sink.tell(run, arguments, keywords)
             is_awaited = result is not None and isawaitable(result)
@@ -142,8 +176,8 @@ def _telling(
             leaving = note(sink, run, error, leaving)
             continue
         finally:
-            if is_on_loop and slowness.clock() - began > slowness.LIMIT:
-                slowness.warn(sink, slowness.clock() - began)
+            if is_on_loop and clock() - began > SLOW:
+                _warn_slow(sink, clock() - began)
         try:
             if is_awaited:
                 yield cast("Awaitable[Any]", result)
@@ -182,7 +216,7 @@ def drive(telling: Telling) -> None:
         awaitable = next(telling)
         while True:
             try:
-                result = portal.run(awaitable)
+                result = loop_thread.run(awaitable)
             except GeneratorExit as error:
                 # Thrown in as it is, it would be taken for the end of the generator itself.
                 awaitable = telling.throw(_Raised(error))
@@ -198,7 +232,7 @@ def drive(telling: Telling) -> None:
 
 async def adrive(telling: Telling) -> None:
     """Run *telling* to its end from asynchronous code; what it yields is awaited here."""
-    task = _task()
+    task = asyncio.current_task()
     token = current.set(SUPPRESSED)
     try:
         awaitable = next(telling)
@@ -206,7 +240,7 @@ async def adrive(telling: Telling) -> None:
             try:
                 result = await awaitable
             except GeneratorExit as error:
-                if task is None or _task() is not task:
+                if task is None or not _is_on_asyncio() or asyncio.current_task() is not task:
                     raise  # Nobody waits for this any more: it is being closed, from elsewhere.
                 awaitable = telling.throw(_Raised(error))
             except BaseException as error:
@@ -219,8 +253,10 @@ async def adrive(telling: Telling) -> None:
         leave(token)
 
 
-def _task() -> asyncio.Task[Any] | None:
+def _is_on_asyncio() -> bool:
+    """Tell whether a loop of asyncio runs here: on another one (trio) nothing of its works."""
     try:
-        return asyncio.current_task()
+        asyncio.get_running_loop()
     except RuntimeError:
-        return None
+        return False
+    return True

@@ -1,27 +1,28 @@
-"""Threads of our own: one loop for asynchronous handlers, one that ends what was collected."""
+"""One thread with an event loop, on which asynchronous handlers are awaited for sync callers."""
 
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-# Its pool cannot be imported any more once the interpreter is ending.
+# Imported before the end: `concurrent.futures` closes its pools in a function that it registers
+# when it is imported, and our end of the process comes before what was registered earlier.
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn, TypeVar
 
 from ..forks import in_child
 from ..loops import asyncio
 from .failures import log
-from .lifecycle import start
+from .threads import start
 
 T = TypeVar("T")
 
-_MOST_THREADS: Final = 1_000
 
-
-class Portal:
+class LoopThread:
     """A thread with an event loop that lives as long as the process, started at the first call.
 
     One loop for all, because clients are bound to the loop that they were first used on.
@@ -37,9 +38,7 @@ class Portal:
         with self._lock:
             if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
-                # With as few threads as usual, handlers that wait in one for a chain whose handlers
-                # do so too would soon wait for each other; they are started as they are needed.
-                loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS))
+                loop.set_default_executor(_Pool())
                 # A daemon: a handler that hangs must not hold the process at its end.
                 thread = threading.Thread(
                     target=_serve, args=(loop,), name="chain-callbacks-loop", daemon=True
@@ -52,11 +51,14 @@ class Portal:
         """Return what *awaitable* gives when awaited on the loop thread, in a copy of this context.
 
         Raises:
-            RuntimeError: Called on the loop thread itself, where waiting would never end.
+            RuntimeError: Called on the loop thread itself, or when the interpreter is torn down:
+                waiting would never end.
         """
         loop = self._running_loop()
         if threading.current_thread() is self._thread:
             _refuse(awaitable)
+        if sys.is_finalizing():
+            _refuse(awaitable, "while the interpreter is torn down")
         if self._thread is None:
             return self._run_here(loop, awaitable)
         outcome: Future[T] = Future()
@@ -72,7 +74,7 @@ class Portal:
         return outcome.result()
 
     def _run_here(self, loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
-        """Return the same at the end of the process, where no thread could be started for it."""
+        """Return the same at the end of the process, when no thread could be started for it."""
         with self._turns:
             if loop.is_running():
                 _refuse(awaitable)
@@ -83,10 +85,10 @@ class Portal:
             return contextvars.copy_context().run(loop.run_until_complete, work())
 
 
-def _refuse(awaitable: Awaitable[Any]) -> NoReturn:
+def _refuse(awaitable: Awaitable[Any], when: str = "on its own loop") -> NoReturn:
     if asyncio.iscoroutine(awaitable):
         awaitable.close()
-    raise RuntimeError("an asynchronous handler cannot be waited for on its own loop")
+    raise RuntimeError(f"an asynchronous handler cannot be waited for {when}")
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
@@ -112,53 +114,45 @@ def _start(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-class Sweeper:
-    """A thread that calls what the collector hands over, started when there is something.
+class _Pool(ThreadPoolExecutor):
+    """The threads of the loop: for ``asyncio.to_thread``, and for resolving the names of hosts.
 
-    Not the portal's: what is called may have asynchronous handlers to wait for.
+    They are daemons, so a handler that hangs in one holds no process at its end; and they take work
+    as long as threads start, when `concurrent.futures` has closed its pools. A new one is started
+    if none is free: handlers that wait in one for a chain whose handlers do so too must not wait
+    for each other.
     """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        super().__init__(max_workers=1)  # asyncio insists on the class; nothing of it is used.
+        self._free = threading.Semaphore(0)
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
 
-    def take(self, function: Callable[[], Any]) -> None:
-        """Have *function* called soon; for a finaliser, which may stand inside any lock."""
-        # No lock here either: `put` may be interrupted by another finaliser's `put`, and two
-        # threads where one was meant do no harm.
-        self._calls.put(function)
-        if self._thread is None:
-            self._thread = thread = threading.Thread(
-                target=self._sweep, name="chain-callbacks-sweeper", daemon=True
-            )
-            if not start(thread):
-                self._thread = None  # A flush calls it.
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have *fn* called in a thread; return its future."""
+        future: Future[Any] = Future()
+        if not self._free.acquire(blocking=False) and not start(
+            threading.Thread(target=self._serve, name="chain-callbacks-pool", daemon=True)
+        ):
+            raise RuntimeError("no thread can be started any more")
+        self._calls.put((future, partial(fn, *args, **kwargs)))
+        return future
 
-    def wait(self, seconds: float) -> None:
-        """Return when what was taken until now has been called, after *seconds* at the latest."""
-        thread = self._thread
-        if thread is None:
-            while not self._calls.empty():
-                _call(self._calls.get())
-        elif threading.current_thread() is not thread:
-            is_done = threading.Event()
-            self._calls.put(is_done.set)
-            is_done.wait(seconds)
-
-    def _sweep(self) -> None:
+    def _serve(self) -> None:
         while True:
-            # Nothing is kept alive while waiting for the next one.
-            _call(self._calls.get())
+            future, call = self._calls.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = call()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del future, call  # Nothing is kept alive while waiting for the next one.
+            self._free.release()
 
 
-def _call(function: Callable[[], Any]) -> None:
-    try:
-        function()
-    except BaseException:
-        log.warning("A stream that nobody held any more failed to close.", exc_info=True)
-
-
-portal = Portal()
-sweeper = Sweeper()
-in_child(portal.__init__)  # type: ignore[misc]
-in_child(sweeper.__init__)  # type: ignore[misc]
+loop_thread: Final = LoopThread()
+# The child has no such thread, and a thread that it has not either may hold the lock.
+in_child(loop_thread.__init__)  # type: ignore[misc]

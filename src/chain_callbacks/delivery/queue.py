@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakValueDictionary
 
 from ..context import SUPPRESSED, current
-from ..dispatch.options import options
 from ..forks import in_child
 from ..handler import BaseCallbackHandler, RunFacts
 from ..loops import load
 from ..policies import Manner
 from ..sink import Sink
-from .backlog import Backlog, Breaker
+from .backlog import Backlog
+from .breaker import Breaker
 from .counters import HAS_GIL, Counters
 from .failures import count, count_elsewhere
-from .lifecycle import call_in_thread, is_over, phase, spare, start, watch
-from .loop_thread import portal
+from .loop_thread import loop_thread
+from .options import options
+from .threads import call_in_thread, reserve, start
 
 log = logging.getLogger("chain_callbacks")
 
@@ -69,6 +69,9 @@ class Flush:
 
 class Channel:
     """The queue of one handler and its worker; made by ``channel_of``."""
+
+    send_at_once: ClassVar[Callable[[Channel], None] | None] = None
+    """Sends what is put on a queue after the end of the process, which sets it."""
 
     def __init__(
         self, handler: object, counters: Counters, manner: Manner, overrides: frozenset[str]
@@ -146,9 +149,8 @@ class Channel:
             self._wake()
         if dropped:
             self._dropped(dropped)
-        if is_over():
-            for send in at_once:
-                send(self)
+        if Channel.send_at_once is not None:
+            Channel.send_at_once(self)
 
     def _wake(self, *, is_urgent: bool = False) -> None:
         if not self._is_busy:
@@ -168,8 +170,7 @@ class Channel:
             self._room.notify_all()
 
     def start(self) -> None:
-        """Start the worker, where the interpreter still starts threads."""
-        watch()
+        """Start the worker, if the interpreter still starts threads."""
         bell = self._bell
         reference = weakref.ref(self, lambda _: bell.set())
         worker = threading.Thread(
@@ -202,10 +203,11 @@ class Channel:
         if self._delivers and self._is_due(now := time.monotonic()):
             self._send(now)
 
-    def request_flush(self, deadline: float) -> Flush | None:
-        """Ask for everything to be sent; None where there is nothing to send.
+    def request_flush(self, deadline: float, *, in_thread: bool = False) -> Flush | None:
+        """Ask for everything to be sent; None if there is nothing to send.
 
-        *deadline* is a time of ``time.monotonic``.
+        *deadline* is a time of ``time.monotonic``. At the end of the process it is sent *in_thread*
+        whatever the settings say, so that a handler that hangs does not hold it.
         """
         if self.is_held_here():
             # A signal's handler asks, on top of what it interrupted: the worker waits for that.
@@ -224,8 +226,7 @@ class Channel:
             now = time.monotonic()
             self._requests = [each for each in self._requests if each.deadline > now]
             self._requests.append(request)
-            # At the end a thread keeps a handler that hangs from holding the process.
-            is_alone = options.is_inline and self._worker is None and not phase.is_ending
+            is_alone = options.is_inline and self._worker is None and not in_thread
             if not is_alone:
                 self._wake(is_urgent=True)
             worker = self._worker
@@ -293,7 +294,7 @@ class Channel:
         try:
             result = sink.tell(*event)
             if result is not None and isawaitable(result):
-                portal.run(result)
+                loop_thread.run(result)
         except BaseException as error:
             count(sink, event[0], error)
             self._telling.fail(time.monotonic())
@@ -333,7 +334,7 @@ class Channel:
             try:
                 left = handler.flush(max(0.0, request.deadline - time.monotonic()))
                 if left is not None and isawaitable(left):
-                    left = portal.run(left)
+                    left = loop_thread.run(left)
             except BaseException as error:
                 count_elsewhere(self.counters, "flush", error)
                 request.is_given_up = True
@@ -404,9 +405,6 @@ _holding: Final[dict[Channel, None]] = {}
 HELD: Final = 64
 """Handlers that may hold something back, and are remembered though nobody listens any more."""
 
-at_once: Final[list[Callable[[Channel], Any]]] = []
-"""What sends what was put on a queue after the end of the process; `ending` puts it here."""
-
 
 def channel_of(
     handler: object, counters: Counters, manner: Manner, overrides: frozenset[str]
@@ -422,9 +420,7 @@ def channel_of(
             # It holds the handler, so that no other one gets this id.
             channel = _channels[id(handler)] = Channel(handler, counters, manner, overrides)
             if not options.is_inline:
-                spare.ready()
-                if manner.delivery == "inline" and sys.version_info[:2] == (3, 12):
-                    channel.start()  # It is flushed at the end, where this version starts no more.
+                reserve.fill()
         elif manner.delivery == "queued" and manner != channel.limits:
             channel.limit(manner)
     if not overrides.isdisjoint(("flush", "after_fork")):

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from ..delivery.backlog import rank_of
 from ..delivery.counters import Counters, counters_of
-from ..delivery.failures import count
-from ..delivery.lifecycle import watch
+from ..delivery.failures import note
+from ..delivery.lifecycle import lifecycle
+from ..delivery.options import options
 from ..delivery.queue import Channel, channel_of
 from ..events import EventSpec
 from ..handler import Content
@@ -17,7 +18,6 @@ from ..policies import EVERYTHING, UNSTATED, Hearing, Manner, Policy
 from ..sink import Route, Sink, Tell
 from .adapters import ways_of
 from .handler_class import class_of
-from .options import options
 from .views import Recorded, view_of
 
 
@@ -75,7 +75,7 @@ class Listener:
         self.channel: Channel | None = None
         if self.manner.delivery == "queued" or self.kind.overrides & _NEEDS_CHANNEL:
             self.channel = channel_of(handler, self.counters, self.manner, self.kind.overrides)
-        watch()
+        lifecycle.watch()
 
     def __repr__(self) -> str:
         return f"<listener {self.key}>"
@@ -138,11 +138,11 @@ def _queueing(channel: Channel, spec: EventSpec[...], sink: Sink, manner: Manner
             if view.run.size > manner.queue_bytes:
                 # More than the queue may hold of all events together: what it says without content.
                 view = view_of(run, spec, arguments, keywords, "none", is_kept=True)
+            size = min(view.run.size, manner.queue_bytes)
+            channel.put(sink, rank, view, size, seconds)
         except Exception as error:
-            # The payload's own code raised. Who called this counts for nobody.
-            count(sink, run, error)
-            return
-        channel.put(sink, rank, view, min(view.run.size, manner.queue_bytes), seconds)
+            # The payload's own code raised, or the stack is full. The caller counts for nobody.
+            note(sink, run, error, None)
 
     return tell_later
 

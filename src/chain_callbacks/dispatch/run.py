@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import weakref
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextvars import Token
 from datetime import datetime
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, NamedTuple, ParamSpec, Self
 from uuid import UUID
 
 from .. import events
@@ -39,22 +39,35 @@ class _Interruptions:
 
 
 interruptions: Final = _Interruptions()
-_STAMP: Final = "__chain_callbacks__"
+_MOST_TRAILS: Final = 64
+"""Exceptions of nested runs that a run remembers, to know one that climbs up to it."""
 
 
-class _Trail:
-    """What an exception object bears on its way up a tree: its id, and where it was last seen."""
+class _Trail(NamedTuple):
+    """An exception that left a nested run: it may climb on, or be passed on by another one.
 
-    __slots__ = ("error_id", "next_id", "origin", "root_id")
+    The run around keeps it until its own end. The exception object itself bears no mark: it is the
+    program's, and two trees may see it at once.
+    """
 
-    def __init__(self, run: Run) -> None:
-        self.error_id = source.make_id()
-        self.root_id = run.root_id
-        self.begin(run)
+    error: Callable[[], BaseException | None]
+    error_id: UUID
+    origin: tuple[str, ...]
 
-    def begin(self, run: Run) -> None:
-        self.origin = run.path
-        self.next_id = run.parent_id
+
+def _found(error: BaseException, trails: tuple[_Trail, ...]) -> _Trail | None:
+    """Return the latest of *trails* that is of *error*."""
+    for trail in reversed(trails):
+        if trail.error() is error:
+            return trail
+    return None
+
+
+def _reference(error: BaseException) -> Callable[[], BaseException | None]:
+    try:
+        return weakref.ref(error)
+    except TypeError:  # Python's own exceptions take no weak reference.
+        return lambda: error
 
 
 def tells(spec: EventSpec[P]) -> Callable[Concatenate[Run, P], None]:
@@ -121,6 +134,7 @@ class Run:
     _ended_at = 0.0
     _token: Token[Any] | None = None
     _told: frozenset[Hashable] = frozenset()
+    _trails: tuple[_Trail, ...] = ()
 
     def __init__(
         self,
@@ -146,10 +160,8 @@ class Run:
         self._is_open = True
         self.parent = parent = manager.parent
         routes = manager.here
-        if parent is not None:
-            self._told = parent._told
         if routes.is_filtered:
-            routes, self._told = routes.select(self.run_type, self.tags, self._told)
+            routes, self._told = routes.select(self.run_type, self.tags, self._told_above())
         self.routes = routes
         if run_id is not None:
             self.id = run_id
@@ -218,6 +230,13 @@ class Run:
         if self.started_at is None or self.status is None:
             return None
         return self._ended_at - self._began_at
+
+    def _told_above(self) -> frozenset[Hashable]:
+        """Return the keys of the listeners that were told of a run further up."""
+        run = self.parent
+        while run is not None and not run._told:
+            run = run.parent
+        return frozenset() if run is None else run._told
 
     def manager(self) -> CallbackManager:
         """Return the manager for runs nested in this one; the same at every call."""
@@ -293,7 +312,11 @@ class Run:
         if isinstance(error, GeneratorExit):
             self.end(status="closed")
             return
-        route = self._finish_with(error)
+        try:
+            route = self._finish_with(error)
+        except RecursionError:
+            self._count_lost()
+            return
         if route:
             inline.tell(route, self, (error,), keywords)
 
@@ -304,7 +327,11 @@ class Run:
         if isinstance(error, GeneratorExit):
             await self.aend(status="closed")
             return
-        route = self._finish_with(error)
+        try:
+            route = self._finish_with(error)
+        except RecursionError:
+            self._count_lost()
+            return
         if route:
             await inline.atell_to_the_end(route, self, (error,), keywords)
 
@@ -365,10 +392,18 @@ class Run:
             return None
         self._ended_at = source.monotonic()
         self.status = status
+        if self._trails:
+            self._trails = ()  # With their frames they may hold this run, and much besides.
         # A run that was interrupted before its start was told has nothing to end.
         if self.started_at is None:
             return None
         return self.end_route
+
+    def _count_lost(self) -> None:
+        """Count the error event as failed for everyone who listens to it: the stack is full."""
+        for listener in self.routes.listeners:
+            if self.kind.error.name in listener.kind.methods:
+                listener.counters.failed += 1
 
     def _finish_with(self, error: BaseException) -> Route | None:
         status: Status = "error"
@@ -376,31 +411,29 @@ class Run:
             status = "cancelled"
         elif isinstance(error, interruptions.kinds):
             status = "interrupted"
+        trails = self._trails
         if self.finish(status) is None:
             return None
-        self._trace(error)
+        self._trace(error, trails)
         spec = self.kind.error
         return self.routes[spec if status == "error" else spec.unless_failed]
 
-    def _trace(self, error: BaseException) -> None:
-        trail: _Trail | None = None
-        # Whatever the exception does to those who ask it for something: it is not ours to fail by.
-        with contextlib.suppress(Exception):
-            trail = getattr(error, _STAMP, None)
-        if trail is None or trail.root_id != self.root_id:
-            trail = _Trail(self)
+    def _trace(self, error: BaseException, trails: tuple[_Trail, ...]) -> None:
+        """Find out where *error* began: in a nested run, in one beside this one, or here."""
+        parent = self.parent
+        beside = () if parent is None else parent._trails
+        trail = _found(error, trails) or _found(error, beside)
+        if trail is None:
             self.is_origin = True
-            # An exception that takes no attribute is taken for a new one by each run.
-            with contextlib.suppress(Exception):
-                setattr(error, _STAMP, trail)
-        elif trail.next_id not in (self.id, self.parent_id):
-            # Neither climbed here from a nested run nor passed on by a step upstream of this one:
-            # one object was raised a second time.
-            trail.begin(self)
-            self.is_origin = True
-        else:
-            trail.next_id = self.parent_id
+            above = parent
+            while above is not None and trail is None:
+                # One object that is raised a second time keeps its id in a tree.
+                trail, above = _found(error, above._trails), above.parent
+            error_id = source.make_id() if trail is None else trail.error_id
+            trail = _Trail(_reference(error), error_id, self.path)
         self.error_id, self.origin = trail.error_id, trail.origin
+        if parent is not None and parent.status is None and trail not in beside:
+            parent._trails = (*beside, trail)[-_MOST_TRAILS:]
 
     def enter(self) -> None:
         """Make this the current run; ``exit`` takes it back."""

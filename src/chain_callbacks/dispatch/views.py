@@ -11,10 +11,19 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ..events import EventSpec
 from ..handler import Content, RunFacts, Status
-from ..redaction import Copier, Keeper
+from ..redaction import Copier, DefaultRedactor, Keeper, Redactor
 from . import privacy
 from .identity import moment
-from .options import options
+
+
+class _InForce:
+    """What the settings say of views; *redactor* masks what is not shown below ``content=full``."""
+
+    def __init__(self) -> None:
+        self.redactor: Redactor = DefaultRedactor()
+
+
+in_force: Final = _InForce()
 
 
 class RunView:
@@ -149,7 +158,7 @@ def _view(
         metadata = keeper.copy(run.metadata)
         return View(RunView(run, run.tags, metadata, level, keeper.size), *kept)
     tags, metadata, size = _labels(run, level) if run.tags or run.metadata else ((), {}, 0)
-    copier = Copier(options.redactor)
+    copier = Copier(in_force.redactor)
     shown = privacy.view(spec, arguments, keywords, level, copier)
     return View(RunView(run, tags, metadata, level, size + copier.size), *shown)
 
@@ -158,7 +167,7 @@ def _labels(run: Recorded, level: Content) -> Labels:
     # They never change, and most runs have several events.
     labels = run.labels.get(level)
     if labels is None:
-        copier = Copier(options.redactor)
+        copier = Copier(in_force.redactor)
         shown = privacy.run_view(run.tags, run.metadata, level, copier)
         labels = *shown, copier.size
         run.labels = {**run.labels, level: labels}

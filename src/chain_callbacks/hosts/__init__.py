@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..context import SUPPRESSED, Scope, here
-    from ..delivery.flush import before_end
+    from ..delivery.lifecycle import before_end
     from ..dispatch.run import Run
     from ..policies import WithPolicy
     from .activation import Bridge, activate, bridges
@@ -72,7 +72,7 @@ _MODULES = {
     "add_finder": ".running",
     "add_model_finder": ".running",
     "after_import": ".imports",
-    "before_end": "..delivery.flush",
+    "before_end": "..delivery.lifecycle",
     "bridges": ".activation",
     "here": "..context",
     "run_around": ".running",

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from ..context import Scope, current, surroundings
-from ..delivery.loop_thread import sweeper
+from ..delivery.threads import sweeper
 from ..dispatch.identity import source
 from ..dispatch.manager import NOBODY, CallbackManager
 from ..dispatch.routes import Routes

@@ -7,8 +7,9 @@ import threading
 from importlib import import_module
 from typing import Final
 
-from ..delivery.flush import flush_on_sigterm
-from ..dispatch.options import options
+from ..delivery.lifecycle import flush_on_sigterm
+from ..delivery.options import options
+from ..dispatch.views import in_force
 from ..errors import SettingsError
 from ..forks import no_fork
 from ..redaction import DefaultRedactor, Redactor, Several
@@ -37,7 +38,7 @@ def applied_settings() -> Settings:
         redactor: Redactor = DefaultRedactor(current.redact_keys)
         if current.redactor is not None:
             redactor = Several(redactor, _load(current.redactor))
-        options.redactor = redactor
+        in_force.redactor = redactor
         options.exit_timeout = current.exit_timeout
         options.is_inline = current.delivery == "inline"
         if current.flush_on_sigterm:

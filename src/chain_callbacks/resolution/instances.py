@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..context import suppressed
-from ..delivery.flush import closers
-from ..delivery.lifecycle import spare
+from ..delivery.lifecycle import lifecycle
+from ..delivery.options import options
+from ..delivery.threads import reserve
 from ..dispatch.handler_class import class_of
-from ..dispatch.options import options
 from ..errors import (
     AmbiguousHandlerError,
     BrokenPluginError,
@@ -213,7 +213,7 @@ def live(key: Key, *, source: str) -> Live:
     found = _live.setdefault(key, made)
     if found is made:
         if _is_closed(made.handler) and not options.is_inline:
-            spare.ready()
+            reserve.fill()
         hooks.notify(
             "chain_callbacks_handler_created",
             name=str(key),
@@ -303,7 +303,11 @@ def reset() -> None:
 
 
 def closing() -> list[tuple[str, Callable[[], None]]]:
-    """Forget the handlers that a name made; return how to close each that can be, by name."""
+    """Forget the handlers that a name made; return how to close each that can be, by name.
+
+    A name that the program's own exit functions use makes a new one.
+    """
+    changes.count += 1
     return [
         (name, partial(close, {name: handler}))
         for name, handler in _taken(_live).items()
@@ -323,4 +327,4 @@ def _is_closed(handler: object) -> bool:
     )
 
 
-closers.append(closing)
+lifecycle.closers.append(closing)

@@ -6,8 +6,8 @@ import inspect
 import logging
 from collections.abc import Mapping
 
-from ..delivery.flush import flush_those
-from ..delivery.loop_thread import portal
+from ..delivery.flush import flush_handlers
+from ..delivery.loop_thread import loop_thread
 from ..delivery.queue import forget
 
 log = logging.getLogger("chain_callbacks")
@@ -16,7 +16,7 @@ log = logging.getLogger("chain_callbacks")
 def retire(handlers: Mapping[str, object]) -> None:
     """Tell handlers what is queued for them, and close them; *handlers* has them by name."""
     if handlers:
-        late = flush_those(handlers.values()).late
+        late = flush_handlers(handlers.values()).late
         for name in late:
             log.warning("The handler %s is closed, and did not send everything before.", name)
     close(handlers)
@@ -33,7 +33,7 @@ def close(handlers: Mapping[str, object]) -> None:
         try:
             closed = method()
             if inspect.isawaitable(closed):
-                portal.run(closed)
+                loop_thread.run(closed)
         except KeyboardInterrupt as error:
             interrupt = error  # The others are closed all the same.
         except BaseException as error:

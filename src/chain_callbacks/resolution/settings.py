@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_type_hints
 
-from ..dispatch.options import EXIT_TIMEOUT
+from ..delivery.options import EXIT_TIMEOUT
 from ..errors import (
     InvalidNameError,
     InvalidSettingError,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
@@ -14,7 +13,8 @@ from weakref import WeakSet
 
 from ..context import current, leave, to_thread
 from ..delivery.failures import log
-from ..delivery.loop_thread import sweeper
+from ..delivery.lifecycle import lifecycle
+from ..delivery.threads import sweeper
 from ..dispatch.manager import CallbackManager
 from ..dispatch.run import Run
 from ..loops import is_cancellation
@@ -29,18 +29,31 @@ T = TypeVar("T")
 _DONE: Final = object()
 
 
-_open: WeakSet[OwnedStream[Any]] = WeakSet()
+_held: Final[WeakSet[OwnedStream[Any]]] = WeakSet()
+_held_async: Final[WeakSet[Run]] = WeakSet()
+"""The runs of the asynchronous streams that have begun and not ended."""
 
 
-@atexit.register
-def _close_all() -> None:
-    """End the streams that are still held when the interpreter ends: later no thread can start."""
-    for stream in tuple(_open):
+def _end_held() -> None:
+    """End the streams that are still held at the end of the process, if that is possible."""
+    for stream in tuple(_held):
         if stream._generator.gi_suspended:
             try:
                 stream.close()
             except BaseException as error:
                 log.warning("A stream failed to close at exit.", exc_info=error)
+    # Their loop has ended, or is about to: nobody can await their closing any more. What closes
+    # them while the interpreter is torn down must not contradict the log.
+    names = [repr(run.name) for run in tuple(_held_async) if run.finish("closed") is not None]
+    if names:
+        log.warning(
+            "Asynchronous streams were still held when the process ended, and the ends of their "
+            "runs were not delivered: %s. Read a stream to its end, or close it by aclose().",
+            ", ".join(names),
+        )
+
+
+lifecycle.enders.append(_end_held)
 
 
 class OwnedStream(Iterator[T]):
@@ -54,7 +67,7 @@ class OwnedStream(Iterator[T]):
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
-        _open.add(self)
+        _held.add(self)
 
     def __iter__(self) -> Self:
         return self
@@ -261,6 +274,7 @@ async def arun_stream(
     is_out = False
     try:
         source, known = await _abegin(runnable, chunks)
+        _held_async.add(run)
         await runnable._astart(run, known, kwargs)
         flow = inside(runnable._aflow(source, kwargs, run))
         while True:
@@ -289,6 +303,7 @@ async def arun_stream(
             await _Left(runnable, run, known, given).aend(left_by)
         raise
     finally:
+        _held_async.discard(run)
         await _aclose(None, chunks)
 
 

@@ -27,7 +27,7 @@ def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     The variables ``CHAIN_CALLBACKS...`` are hidden, handlers that were made from names are made
     anew, and what the test registers is forgotten after it.
     """
-    from ..delivery import counters, slowness
+    from ..delivery import counters, inline
     from ..resolution import instances
 
     for name in [name for name in os.environ if name.upper().startswith("CHAIN_CALLBACKS")]:
@@ -35,10 +35,10 @@ def isolated_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registered = dict(instances._registered)
     instances.reset()
     counters.clear()
-    slowness.clear()
+    inline.forget_slow()
     yield
     instances._registered.clear()
     instances._registered.update(registered)
     instances.reset()
     counters.clear()
-    slowness.clear()
+    inline.forget_slow()

@@ -1,6 +1,7 @@
 """See, log, trace, alert on and meter what an LLM application does, with installable handlers.
 
-Importing this package imports nothing else: each name is loaded when it is first used.
+Importing this package imports nothing else: each name is loaded when it is first used. It has no
+assertion, and may be there before pytest is: PYTEST_DONT_REWRITE keeps pytest from warning of that.
 """
 
 from __future__ import annotations

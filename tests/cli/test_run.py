@@ -15,6 +15,7 @@ import json, os, sys
 print(json.dumps({
     "argv": sys.argv, "name": __name__, "file": os.path.basename(__file__), "first": sys.path[0],
     "spec": None if __spec__ is None else __spec__.name, "flags": str(sys.flags),
+    "loader": str(type(__loader__)),
     "main": sys.modules["__main__"].__dict__ is globals(), "hosts": HOSTS,
 }))
 """
@@ -134,6 +135,85 @@ def test_objects_of_the_program_can_be_pickled(folder: Path) -> None:
     )
 
     assert "True\n" == python(folder, *RUN, "pickling.py").stdout
+
+
+STRICT = {
+    "option": (("-W", "error"), {}),
+    "environment": ((), {"PYTHONWARNINGS": "error"}),
+    "development": (("-X", "dev", "-X", "warn_default_encoding", "-bb", "-W", "error"), {}),
+}
+TESTS = """
+import asyncio, gc
+from chain_callbacks import flush
+from chain_callbacks.runnables import FakeListChatModel, PromptTemplate
+
+chain = PromptTemplate("{x}") | FakeListChatModel(["yes"])
+
+def test_chain():
+    assert "yes" == chain.invoke({"x": 1}).content
+    assert "yes" == asyncio.run(chain.ainvoke({"x": 1})).content
+    assert "yes" == "".join(each.content for each in chain.stream({"x": 1}))
+    assert flush().is_complete
+"""
+
+
+HANDLERS = {
+    "CHAIN_CALLBACKS": "structlog,console",
+    "CHAIN_CALLBACKS_STRUCTLOG__DELIVERY": "queued",
+    "CHAIN_CALLBACKS_CONSOLE__CONTENT": "redacted",
+}
+
+
+@pytest.mark.parametrize("form", STRICT)
+def test_program_that_makes_errors_of_warnings_ends_as_it_would_without_us(
+    folder: Path, form: str
+) -> None:
+    """Nothing that is done before the program, in it or at its end warns."""
+    program = f"{TESTS}\ntest_chain()\ngc.collect()\nprint('done')\n"
+    (folder / "strict.py").write_text(program, "utf-8")
+    options, variables = STRICT[form]
+
+    done = python(folder, *options, *RUN, "strict.py", **variables, **HANDLERS)
+
+    assert (0, "done\n") == (done.returncode, done.stdout), done.stderr
+    assert "RunnableSequence" in done.stderr
+    assert "Warning" not in done.stderr
+
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (*RUN, *PYTEST),
+        (*RUN, *PYTEST, "-W", "error"),
+        ("-W", "error", *RUN, *PYTEST),
+        (*RUN, "calling.py"),
+        ("importing.py",),
+        (*RUN, "--children", "parent.py"),
+    ],
+    ids=["ini", "option", "python's option", "pytest.main", "auto", "children"],
+)
+def test_tests_of_a_project_that_makes_errors_of_warnings_run(
+    folder: Path, command: tuple[str, ...]
+) -> None:
+    """Pytest rewrites the modules of its plugins, of which we are one, and warns if it cannot."""
+    calling = f"import pytest, sys\nsys.exit(pytest.main({[*PYTEST[2:]]}))\n"
+    child = f"import subprocess, sys\nsys.exit(subprocess.call([sys.executable, *{PYTEST}]))\n"
+    for name, text in {
+        "pytest.ini": "" if "option" in command else "[pytest]\nfilterwarnings = error\n",
+        "test_strict.py": TESTS,
+        "calling.py": calling,
+        "importing.py": f"import chain_callbacks.auto\n{calling}",
+        "parent.py": child,
+    }.items():
+        (folder / name).write_text(text, "utf-8")
+
+    done = python(folder, *command, **HANDLERS)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 PARENT = """

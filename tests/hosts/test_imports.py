@@ -7,6 +7,7 @@ import importlib.resources
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,6 +113,33 @@ def test_module_is_left_as_it_would_be_without_us(package: Path, called: list[st
     assert type(expected) is type(module.__loader__) is type(module.__spec__.loader)
     assert "value = 1\n" == inspect.getsource(module)
     assert "data" == importlib.resources.files("tried").joinpath("data.txt").read_text("utf-8")
+
+
+def test_module_that_warns_names_who_imports_it(package: Path, called: list[str]) -> None:
+    """A program that makes errors of warnings may except a module of its own: by name, not ours."""
+    warning = "import warnings\nwarnings.warn('tried is old', DeprecationWarning, stacklevel=2)\n"
+    (package / "__init__.py").write_text(warning, "utf-8")
+    after_import("tried", noting(called, "there"))
+
+    with pytest.warns(DeprecationWarning, match="tried is old") as warned:
+        import tried  # noqa: F401  # pyright: ignore[reportMissingImports]
+
+    assert [__file__] == [each.filename for each in warned]
+    assert ["there"] == called
+
+
+def test_traceback_of_a_module_that_fails_is_as_it_would_be_without_us(
+    package: Path, called: list[str]
+) -> None:
+    """It shows who imports, and the module, and nothing between."""
+    (package / "__init__.py").write_text("import tried_and_absent\n", "utf-8")
+    after_import("tried", noting(called, "there"))
+
+    with pytest.raises(ModuleNotFoundError) as failed:
+        import tried  # noqa: F401  # pyright: ignore[reportMissingImports]
+
+    shown = [each.filename for each in traceback.extract_tb(failed.value.__traceback__)]
+    assert [__file__, str(package / "__init__.py")] == shown
 
 
 def test_module_that_fails_is_waited_for_again(package: Path, called: list[str]) -> None:

@@ -46,19 +46,23 @@ def golden(application: str) -> str:
     return text
 
 
-def run(*command: str, **variables: str) -> str:
+def python(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     outside = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CHAIN_CALLBACKS", "LANG", "PYTEST", "PYTHON"))
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "error::ResourceWarning", *command],
+    return subprocess.run(
+        [sys.executable, *command],
         capture_output=True,
         text=True,
         check=False,
         env={**outside, **variables},
     )
+
+
+def run(*command: str, **variables: str) -> str:
+    done = python("-W", "error::ResourceWarning", *command, **variables)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -88,6 +92,24 @@ def test_environment_alone_switches_an_application_on(application: str, tmp_path
 
     assert alone == heard
     assert golden(application) == (tmp_path / "drawn").read_text("utf-8")
+
+
+@pytest.mark.parametrize("application", ["lcel", "pause"])
+def test_application_that_makes_errors_of_warnings_ends_as_it_would_without_us(
+    application: str,
+) -> None:
+    """Neither what the bridge imports, nor what it puts into LangChain, warns."""
+    script = str(FOLDER / f"{application}.py")
+
+    alone = python("-W", "error", script)
+    heard = python(
+        *("-W", "error", "-m", "chain_callbacks", "run", script),
+        CHAIN_CALLBACKS="structlog",
+    )
+
+    assert (alone.returncode, alone.stdout) == (heard.returncode, heard.stdout)
+    assert '"event": "chain_end"' in heard.stderr
+    assert "Warning" not in heard.stderr
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LangGraph's own, when it is imported.

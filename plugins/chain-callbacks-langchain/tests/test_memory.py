@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
+import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,8 +19,7 @@ from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
 
-from chain_callbacks import BaseCallbackHandler, attached, flush, policy, traced
-from chain_callbacks_langchain.tree import tree
+from chain_callbacks import BaseCallbackHandler, attached, flush, policy, stats, traced
 
 PATIENCE = 60.0
 
@@ -245,4 +246,41 @@ def test_nothing_of_an_ended_run_is_alive(kind: type[Any], delivery: Any, conten
     assert handler.statuses
     assert [] == sorted(f"{type(each).__name__} of {each.way}" for each in alive)
     assert {} == ours()
-    assert 0 == len(tree._open) + len(tree._ended)
+
+
+ROUNDS = 100
+"""Of all the ways: payloads of more than a hundred megabytes."""
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("_young")
+@pytest.mark.parametrize("content", ["none", "redacted", "full"])
+@pytest.mark.parametrize("delivery", ["inline", "queued"])
+def test_many_runs_leave_memory_and_threads_as_they_were(delivery: Any, content: Any) -> None:
+    """However they end, at each level, by either way of delivery."""
+    handler = Listening()
+
+    def go_through(rounds: int) -> None:
+        with attached(policy(handler, delivery=delivery, content=content)):
+            for number in range(rounds):
+                for way in WAYS:
+                    go(way)
+                if number % 10 == 9:
+                    assert flush(PATIENCE).is_complete  # A queue that fills up would drop some.
+        settle()
+
+    go_through(20)
+    threads = threading.active_count()
+    tracemalloc.start()
+    try:
+        memory, _ = tracemalloc.get_traced_memory()
+        go_through(ROUNDS)
+        grown = tracemalloc.get_traced_memory()[0] - memory
+    finally:
+        tracemalloc.stop()
+
+    assert 0 == stats()["Listening"].dropped
+    assert [] == [*alive]
+    assert {} == ours()
+    assert threading.active_count() <= threads
+    assert grown < 1_000_000

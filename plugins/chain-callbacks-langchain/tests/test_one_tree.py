@@ -375,7 +375,7 @@ def test_run_that_starts_late_is_in_the_one_that_has_ended(heard: RecordingHandl
     gc.collect()
 
     assert "chain root\n  chain theirs\n    chain ours" == heard.tree()
-    assert not tree._ended
+    assert [None] * 3 == [tree.find(run.id) for run in heard.runs]
 
 
 @pytest.mark.parametrize("run_id", ["not-a-uuid", uuid4()])

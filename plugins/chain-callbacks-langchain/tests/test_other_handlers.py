@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.callbacks import CallbackManager as LangChainManager
+from langchain_core.callbacks.manager import handle_event
 from langchain_core.language_models import (
     FakeListChatModel,
     FakeListLLM,
@@ -371,6 +373,19 @@ def test_end_reaches_others_where_our_guard_raises_at_it(kind: type[Seeing], way
 
     assert ["on_llm_start", "on_llm_end"] == [event for event, *_ in before.seen]
     assert before.seen == after.seen
+
+
+def test_event_is_heard_whose_payload_comes_by_keyword(heard: RecordingHandler) -> None:
+    """As a program does that passes on the events of another process."""
+    manager, run_id = LangChainManager.configure(), uuid4()
+    start = {"serialized": {"name": "thing"}, "inputs": {"x": 1}, "run_id": run_id}
+
+    handle_event(manager.handlers, "on_chain_start", "ignore_chain", **start)
+    handle_event(manager.handlers, "on_chain_end", "ignore_chain", outputs={"y": 2}, run_id=run_id)
+
+    begun, ended = heard.records
+    assert ({"x": 1}, {"y": 2}) == (begun.payload["inputs"], ended.payload["outputs"])
+    assert "chain thing" == heard.tree()
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -11,6 +11,7 @@ import runpy
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple, NoReturn
@@ -100,6 +101,7 @@ def _run_script(program: str, main: ModuleType) -> None:
         raise SystemExit(_WRONG) from None
     _put_first(str(path.resolve().parent))
     main.__dict__.update({"__file__": str(path.absolute()), "__cached__": None})
+    main.__loader__ = SourceFileLoader("__main__", program)
     exec(compile(source, program, "exec", dont_inherit=True), main.__dict__)  # noqa: S102
 
 

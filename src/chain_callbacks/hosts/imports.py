@@ -105,6 +105,10 @@ class _Loader(Loader):
             self._finder.loading.discard(module.__name__)
         self._finder.imported(module.__name__)
 
+    # Python leaves the frames of its import system out: a module that warns whoever imports it
+    # names that module, and tracebacks do not show how it was loaded. So with this one.
+    exec_module.__code__ = exec_module.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 

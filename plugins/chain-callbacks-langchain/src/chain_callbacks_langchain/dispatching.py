@@ -204,12 +204,14 @@ def _starting(original: Callable[..., Awaitable[list[Any]]]) -> Callable[..., Aw
 
 
 def call_the_bridge_apart() -> None:
-    """Have LangChain's dispatch call the bridge's handlers from here."""
-    if is_replaced(langchain_manager.handle_event):
-        return
+    """Have LangChain's dispatch call the bridge's handlers from here.
+
+    Raises:
+        AttributeError: This version of LangChain dispatches in another way; nothing was changed.
+    """
     handle, ahandle = langchain_manager.handle_event, langchain_manager.ahandle_event
-    replace_everywhere(handle, _handling(handle))
-    replace_everywhere(ahandle, _ahandling(ahandle))
+    if is_replaced(handle):
+        return
     start_texts = _starting(AsyncCallbackManager.on_llm_start)
     start_chats = _starting(AsyncCallbackManager.on_chat_model_start)
 
@@ -229,6 +231,8 @@ def call_the_bridge_apart() -> None:
 
     AsyncCallbackManager.on_llm_start = on_llm_start  # type: ignore[method-assign]
     AsyncCallbackManager.on_chat_model_start = on_chat_model_start  # type: ignore[method-assign]
+    replace_everywhere(handle, _handling(handle))
+    replace_everywhere(ahandle, _ahandling(ahandle))
 
 
 def model_run_id() -> UUID | None:

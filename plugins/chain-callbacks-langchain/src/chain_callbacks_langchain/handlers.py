@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from langchain_core.tracers.context import register_configure_hook
@@ -71,19 +71,12 @@ def named(*entries: Any) -> BaseCallbackHandler:
     return Named(*entries)
 
 
-class _Start(NamedTuple):
-    """How a start event of LangChain's becomes a run of ours, and what is kept of its keywords."""
-
-    run_type: RunType
-    keywords: tuple[str, ...] = ()
-
-
-_STARTS: Final = {
-    "on_chain_start": _Start("chain"),
-    "on_llm_start": _Start("llm", ("invocation_params", "options")),
-    "on_chat_model_start": _Start("chat_model", ("invocation_params", "options")),
-    "on_tool_start": _Start("tool", ("inputs", "tool_call_id")),
-    "on_retriever_start": _Start("retriever"),
+_STARTS: Final[Mapping[str, RunType]] = {
+    "on_chain_start": "chain",
+    "on_llm_start": "llm",
+    "on_chat_model_start": "chat_model",
+    "on_tool_start": "tool",
+    "on_retriever_start": "retriever",
 }
 _ENDS: Final = ("on_chain_end", "on_llm_end", "on_tool_end", "on_retriever_end")
 _ERRORS: Final = ("on_chain_error", "on_llm_error", "on_tool_error", "on_retriever_error")
@@ -97,6 +90,17 @@ _DURING: Final = (
 )
 _NOTHING: Final[frozenset[object]] = frozenset()
 _SAME_START: Final[Mapping[str, RunType]] = {"prompt": "prompt", "parser": "parser"}
+
+
+def _payload_of(event: Event) -> tuple[Any, ...]:
+    """Return the payload of an event, which LangChain gives by position or by keyword."""
+    names = EVENTS[event.name].positional[len(event.arguments) :]
+    return (*event.arguments, *map(event.keywords.get, names))
+
+
+def _keywords_of(event: Event) -> Mapping[str, Any]:
+    names = EVENTS[event.name].keywords
+    return {name: event.keywords[name] for name in names if event.keywords.get(name) is not None}
 
 
 Opened = tuple[Run, tuple[Any, ...], Mapping[str, Any]]
@@ -115,9 +119,8 @@ def _opened(event: Event) -> Opened | None:
     joining = [each for each in event.listed if each.entries and each not in applied]
     entries = [entry for each in joining for entry in each.entries] if joining else None
     manager = manager_at(scope, entries)
-    start = _STARTS[event.name]
-    serialized, *payload = event.arguments
-    run_type = _SAME_START.get(keywords.get("run_type") or "", start.run_type)
+    serialized, *payload = _payload_of(event)
+    run_type = _SAME_START.get(keywords.get("run_type") or "", _STARTS[event.name])
     run: Run | None = None
     if manager is not None and not manager.is_silent:
         run = run_at(
@@ -141,8 +144,7 @@ def _opened(event: Event) -> Opened | None:
     )
     if run is None:
         return None
-    kept = {name: keywords[name] for name in start.keywords if keywords.get(name) is not None}
-    return run, tuple(payload), kept
+    return run, tuple(payload), _keywords_of(event)
 
 
 def _handed_down(manager: CallbackManager | None) -> CallbackManager:
@@ -195,20 +197,16 @@ def _ended(event: Event) -> Run | None:
     return None if place is None else place.run
 
 
-def _output_of(event: Event) -> Any:
-    return event.arguments[0] if event.arguments else None
-
-
 def _end(event: Event) -> None:
     run = _ended(event)
     if run is not None:
-        run.end(_output_of(event))
+        run.end(*_payload_of(event))
 
 
 async def _aend(event: Event) -> None:
     run = _ended(event)
     if run is not None:
-        await run.aend(_output_of(event))
+        await run.aend(*_payload_of(event))
 
 
 def _failing(event: Event, error: BaseException) -> tuple[list[Run], Run | None]:
@@ -222,10 +220,8 @@ def _failing(event: Event, error: BaseException) -> tuple[list[Run], Run | None]
 
 
 def _about_error(event: Event) -> Mapping[str, Any]:
-    spec = EVENTS[event.name]
-    if spec.phase != "error":  # The start that a handler refused.
-        return {}
-    return {name: event.keywords[name] for name in spec.keywords if name in event.keywords}
+    # The event is the start, where a handler refused it.
+    return _keywords_of(event) if event.name in _ERRORS else {}
 
 
 def _fail(event: Event, error: BaseException) -> None:
@@ -253,11 +249,11 @@ async def _afail(event: Event, error: BaseException) -> None:
 
 
 def _receive_error(event: Event) -> None:
-    _fail(event, event.arguments[0])
+    _fail(event, *_payload_of(event))
 
 
 async def _areceive_error(event: Event) -> None:
-    await _afail(event, event.arguments[0])
+    await _afail(event, *_payload_of(event))
 
 
 def _opened_before(event: Event) -> Opened | None:
@@ -265,11 +261,7 @@ def _opened_before(event: Event) -> Opened | None:
     place = tree.open(event.keywords["run_id"])
     if place is None or place.run is None:
         return None
-    spec = EVENTS[event.name]
-    # LangChain's synchronous managers pass a token by keyword, its asynchronous ones by position.
-    by_keyword = spec.positional[len(event.arguments) :]
-    payload = (*event.arguments, *(event.keywords[name] for name in by_keyword))
-    return place.run, payload, {k: event.keywords[k] for k in spec.keywords if k in event.keywords}
+    return place.run, _payload_of(event), _keywords_of(event)
 
 
 def _tell(event: Event) -> None:
@@ -296,8 +288,8 @@ def attach_bridge() -> None:
     """Have LangChain find the bridge; once a process."""
     if _attached:
         return
-    _attached.append(True)
     call_the_bridge_apart()
+    _attached.append(True)
     # A context variable whose default is the bridge would put it into every run, also where nobody
     # listens. With its class known, LangChain never puts a second one into a list.
     register_configure_hook(cast("Any", Gate(Bridge())), inheritable=True, handle_class=Bridge)

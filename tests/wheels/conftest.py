@@ -31,7 +31,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     folder = tmp_path_factory.mktemp("wheels")
     sources = [ROOT, *(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
     builder = make_environment(tmp_path_factory.mktemp("builder"))
-    pip(builder, "wheel", "--no-deps", "--wheel-dir", folder, *sources)
+    pip(builder, "install", "hatchling>=1.27")
+    # In one environment; each is built in its own wherever it is installed by path.
+    pip(builder, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, *sources)
     return tuple(sorted(folder.glob("*.whl")))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .copies import ITEMS, Copier
 from .keeping import Keeper
 from .objects import emptied, stand_in
-from .redactor import MASK, DefaultRedactor, Redactor, Several
+from .placeholders import MASK
+from .redactor import DefaultRedactor, Redactor, Several
 
 __all__ = [
     "ITEMS",

@@ -21,8 +21,11 @@ _NAMING: Final = frozenset(
     | {"parameter", "property", "setting", "title", "var", "variable"}
 )
 _VALUING: Final = frozenset({"v", "val", "value", "values"})
-_LONGEST_NAME: Final = 64
+LONGEST_NAME: Final = 48
+"""Characters of what can be the name of a credential; what is longer says more."""
 
+# A user's name and password, as one argument.
+_LOGIN: Final = "password"
 _JSON_TYPES: Final = frozenset(
     {"array", "boolean", "integer", "null", "number", "object", "string"}
     # Of an API's way to authenticate, in OpenAPI.
@@ -50,15 +53,27 @@ _SCHEMA_WORDS: Final = (
 @lru_cache(maxsize=2048)
 def role_of(key: str) -> Literal["name", "value"] | None:
     """Tell whether a field of a record that is called *key* has the record's name, or its value."""
-    last = words_of(key[:_LONGEST_NAME])[-1:]
+    last = words_of(key[:LONGEST_NAME])[-1:]
     if not last:
         return None
     return "name" if last[0] in _NAMING else "value" if last[0] in _VALUING else None
 
 
-def is_name_of_secret(value: Any, hides: Hides) -> bool:
-    """Tell whether *value*, which names something, names what is hidden."""
-    return type(value) is str and len(value) <= _LONGEST_NAME and hides(value)
+def names_secret(name: Any, hides: Hides) -> bool:
+    """Tell whether *name*, of whatever type, is the name of something that *hides* hides."""
+    return type(name) is str and len(name) <= LONGEST_NAME and hides(name)
+
+
+def may_name(key: str) -> bool:
+    """Tell whether what a record has under *key* may say what its value is."""
+    return key == "type" or role_of(key) == "name"
+
+
+def is_name_of_secret(key: str, value: Any, hides: Hides) -> bool:
+    """Tell whether a record with *value* under *key* is that of a secret."""
+    if key == "type":
+        return bool(value == "password")
+    return role_of(key) == "name" and names_secret(value, hides)
 
 
 def keys_of_record(fields: Iterable[tuple[Any, Any]], hides: Hides) -> Mapping[Any, str]:
@@ -70,10 +85,11 @@ def keys_of_record(fields: Iterable[tuple[Any, Any]], hides: Hides) -> Mapping[A
     found = None
     is_of_a_model = False
     for key, value in fields:
-        role = role_of(key) if type(key) is str else None
-        if role == "value":
+        if type(key) is not str:
+            continue
+        if role_of(key) == "value":
             values.append(key)
-        elif role == "name" and found is None and is_name_of_secret(value, hides):
+        elif found is None and is_name_of_secret(key, value, hides):
             found = value
         elif key == "logprob":
             is_of_a_model = True
@@ -91,7 +107,7 @@ def keys_of_items(items: Sequence[Any], length: int, hides: Hides) -> Mapping[in
     if len(items) < 2 or type(items[0]) is not str:
         return {}
     if length == 2 and not items[0].startswith("-"):
-        is_secret = is_name_of_secret(items[0], hides) and not _is_name_too(items[1], hides)
+        is_secret = names_secret(items[0], hides) and not _are_names(items, hides)
         return {1: items[0]} if is_secret else {}
     if any(type(each) is not str for each in items):
         return {}
@@ -100,15 +116,21 @@ def keys_of_items(items: Sequence[Any], length: int, hides: Hides) -> Mapping[in
     )
 
 
-def _is_name_too(value: Any, hides: Hides) -> bool:
-    return is_name_of_secret(value, hides) and _patterns().name.fullmatch(value) is not None
+def _are_names(pair: Sequence[Any], hides: Hides) -> bool:
+    """Tell whether both of a pair name something: two credentials, or two classes."""
+    if type(pair[1]) is not str or _patterns().name.fullmatch(pair[1]) is None:
+        return False
+    return names_secret(pair[1], hides) or all(map(_patterns().type.fullmatch, pair))
 
 
 def _keys_of_arguments(items: Sequence[str], hides: Hides) -> dict[int, str]:
     found = {}
+    is_curl = items[0].endswith("curl")
     for place, (option, value) in enumerate(pairwise(items), start=1):
+        if is_curl and option in ("-u", "--user") and ":" in value:
+            found[place] = _LOGIN
         name = _patterns().option.fullmatch(option)
-        if name is not None and not value.startswith("-") and is_name_of_secret(name[1], hides):
+        if name is not None and not value.startswith("-") and names_secret(name[1], hides):
             found[place] = name[1]
     return found
 
@@ -119,12 +141,18 @@ def _keys_of_headers(items: Sequence[str], hides: Hides) -> dict[int, str]:
     # A list of names, such as those of columns, has nothing but names in it.
     if all(map(patterns.name.fullmatch, items)) or not all(map(patterns.header.fullmatch, names)):
         return {}
-    return {2 * n + 1: name for n, name in enumerate(names) if is_name_of_secret(name, hides)}
+    pairs = enumerate(zip(names, items[1::2], strict=False))
+    return {
+        2 * n + 1: name
+        for n, (name, value) in pairs
+        if names_secret(name, hides) and patterns.name.fullmatch(value) is None
+    }
 
 
 class _Patterns:
     def __init__(self) -> None:
-        self.name = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,40}")
+        self.name = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,80}")
+        self.type = re.compile(r"[A-Z][a-z]{1,40}(?:[A-Z][a-z]{0,40}){1,12}")
         self.header = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
         self.option = re.compile(r"--?([A-Za-z][\w-]{0,60})")
 

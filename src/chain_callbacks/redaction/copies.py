@@ -18,7 +18,8 @@ from uuid import UUID
 
 from .carriers import SCHEMA_VALUES, is_schema, keys_of_items, keys_of_record
 from .objects import CUT, aliases_of, cut_off, fields_of, is_model, rebuilt, stand_in
-from .redactor import MASK, Redactor, hides_number
+from .placeholders import MASK
+from .redactor import Redactor, hides_number
 from .sizes import shallow_size
 
 DEPTH: Final = 16

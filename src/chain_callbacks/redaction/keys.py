@@ -22,9 +22,8 @@ _WORD: Final = r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]++"
 
 # A key that has these words in a row names a credential, unless `_DESCRIBING` says otherwise.
 _CREDENTIALS: Final = """
-    password, passwords, passwd, pwd, passphrase, passphrases, passcode, passcodes
-    db pass, user pass, smtp pass, db password, user password, root password, admin password
-    secret, secrets, client secret, app secret, shared secret
+    password, passwords, passwd, pwd, pw, passphrase, passphrases, passcode, passcodes
+    db pass, user pass, smtp pass, secret, secrets, client secret, app secret, shared secret
     auth, authorization, authentication, credential, credentials, cred, creds, cookie, cookies
     bearer, jwt, otp, totp, sig, signature, phpsessid, jsessionid, connect sid
     api key, api keys, access key, access keys, private key, private keys, secret key, secret keys
@@ -38,6 +37,8 @@ _CREDENTIALS: Final = """
 _ALWAYS: Final = """
     access key id, secret id, net session id, webhook url, connection string
 """
+# And so does a word that ends in one of these, such as `PGPASSWORD`.
+_ENDINGS: Final = ("password", "passwd", "passphrase", "apikey", "secretkey", "privatekey")
 # A verb, and the usual short name of a password.
 _ALONE: Final = ("pass",)
 # "tokens" are text of a model, unless they are one of these; "token" is a credential, unless...
@@ -68,13 +69,15 @@ _USAGE: Final = frozenset(
 # Where a key ends in one of these its value says something about a credential, and is none.
 _DESCRIBING: Final = _set(
     """
-    alg algorithm algorithms arn at attempts consent count counts description detail details
-    dir disabled domain enabled error expiration expire expired expires expiry field file
-    filename format host id ids in index issuer kind label len length lengths lifetime limit
-    limits max method methods min mode ms name names path paths placeholder policies policy
-    provider providers reason region required requirements retries role rotation rules
-    samesite scheme schemes scope scopes seconds size status strategy strength supported title
-    ttl type types usage valid validity verified version versions
+    alg algorithm algorithms arn at attempts class config configuration consent count counts
+    description detail details dir disabled domain enabled error exception expiration expire
+    expired expires expiry fd field file filename format host id ids in index issuer kind
+    label len length lengths lifetime limit limits manager max metadata method methods min
+    mode module ms name names param parameters params path paths pattern placeholder
+    policies policy provider providers re reason regex region required requirements
+    resources retries role rotation rules samesite scheme schemes scope scopes script
+    seconds size status strategy strength supported title ttl type types usage valid
+    validity verified version versions
     """
 )
 # The address of a service; that of a reset or of a webhook lets in whoever has it.
@@ -145,11 +148,13 @@ def names_credential(words: Phrase) -> bool:
         return bool(words)
     if words[-1] in _DESCRIBING:
         return False
-    if words[-1] in _ADDRESSES and len(words) > 1 and words[-2] in _SERVED:
+    if words[-1] in _ADDRESSES and not _SERVED.isdisjoint(words):
         return False
     if "signature" in words and not _CALLABLE.isdisjoint(words):
         return False
     if _credentials().is_in(words) or _qualified_tokens().is_in(words):
+        return True
+    if any(word.endswith(_ENDINGS) for word in words):
         return True
     if "token" not in words:
         return False

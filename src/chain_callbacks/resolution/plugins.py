@@ -80,7 +80,7 @@ def load_hooks(ref: Ref) -> ModuleType:
     if len(candidates) > 1:
         offered = ", ".join(each.distribution for each in candidates)
         raise PolicyPluginError(plugin=name, reason=f"several distributions offer it: {offered}")
-    candidate, source = candidates[0], "CHAIN_CALLBACKS_PLUGINS"
+    candidate, source = next(iter(candidates)), "CHAIN_CALLBACKS_PLUGINS"
     try:
         module = _imported(candidate, source)
         if not isinstance(module, ModuleType):

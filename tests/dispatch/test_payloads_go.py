@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -66,7 +67,14 @@ LEVELS = [(d, c) for d in ("inline", "queued") for c in ("none", "redacted", "fu
 def is_gone(thing: weakref.ref[Any]) -> bool:
     assert flush(PATIENCE).is_complete
     gc.collect()
-    return thing() is None
+    held = thing()
+    if held is None:
+        return True
+    # A worker that has just delivered the last event holds it until its next step.
+    gone = threading.Event()
+    weakref.finalize(held, gone.set)
+    del held
+    return gone.wait(PATIENCE)
 
 
 def started(manager: CallbackManager) -> tuple[Any, weakref.ref[Any]]:

@@ -45,22 +45,23 @@ class Reserve:
         self._calls: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
         self._last: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = SimpleQueue()
         self._size = 0
-        self._is_filled = False
+        self._is_filled = self._has_last = False
 
     def fill(self) -> None:
         """Have the threads wait, if this Python needs them."""
         if self._is_filled or not self.IS_NEEDED:
             return
         self._is_filled = True
-        with suppress(RuntimeError):  # It is too late.
+        with suppress(RuntimeError):  # It is too late: nothing is taken then.
+            _thread.start_new_thread(_call_all, (self._last,))
+            self._has_last = True
             while self._size < self.SIZE:
                 _thread.start_new_thread(_call_one, (self._calls,))
                 self._size += 1
-            _thread.start_new_thread(_call_all, (self._last,))
 
     def take(self, function: Callable[[], Any]) -> bool:
         """Have *function* called by the last of the threads, after what it was given before."""
-        if self._size or not self._is_filled or sys.is_finalizing():
+        if self._size or not self._has_last or sys.is_finalizing():
             return False
         self._last.put((function, ()))
         return True
